@@ -1,0 +1,59 @@
+// Bundles what ships into dist/: the extension, its two threads and the command line. `--watch` rebuilds on change.
+import { readFile } from 'node:fs/promises';
+import { build, context } from 'esbuild';
+
+/**
+ * http-proxy 1.18.1 calls `util._extend`, which Node 22 and later announce as deprecated (DEP0060) in every process
+ * that loads it. Replaced at bundle time, so that nobody's `util` is patched at run time.
+ * https://github.com/http-party/node-http-proxy/issues/1715
+ */
+const httpProxyExtend = {
+  name: 'http-proxy-extend',
+  setup(pluginBuild) {
+    pluginBuild.onLoad({ filter: /http-proxy[\\/]lib[\\/].*\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, 'utf8');
+      return {
+        contents: source.replace(/require\((['"])util\1\)\._extend/g, 'Object.assign'),
+        loader: 'js',
+      };
+    });
+  },
+};
+
+/** CommonJS packages inside an ES module bundle still call `require` for Node's own modules. */
+const requireBanner =
+  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
+
+/** @type {import('esbuild').BuildOptions} */
+const common = {
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node22',
+  minify: !process.argv.includes('--watch'),
+  sourcemap: process.argv.includes('--watch'),
+  outdir: 'dist',
+  logLevel: 'warning',
+  metafile: true,
+};
+
+/** What ships, each bundled alone so that the extension's eager part stays small. */
+export const bundles = [
+  { ...common, entryPoints: ['src/extension.ts'], external: ['vscode'] },
+  {
+    ...common,
+    entryPoints: ['src/threads/guardThread.ts'],
+    banner: { js: requireBanner },
+    plugins: [httpProxyExtend],
+  },
+  { ...common, entryPoints: ['src/threads/hashThread.ts'] },
+  { ...common, entryPoints: ['src/cli.ts'], banner: { js: requireBanner } },
+];
+
+if (import.meta.main ?? process.argv[1]?.endsWith('esbuild.mjs')) {
+  if (process.argv.includes('--watch')) {
+    await Promise.all(bundles.map(async (options) => (await context(options)).watch()));
+  } else {
+    await Promise.all(bundles.map((options) => build(options)));
+  }
+}

@@ -1,0 +1,102 @@
+import type { ServerResponse } from 'node:http';
+import { type Dialect, dialectOf } from './routes.ts';
+
+/**
+ * Every refusal the guard gives, as data: status and words. A caller who is not known yet gets words that are the same
+ * whatever was wrong with the credential (SEC-48).
+ */
+const refusals = {
+  'bad-request': [400, 'This request is malformed.'],
+  'bad-target': [400, 'This path is not written in its plain form.'],
+  'unexpected-body': [400, 'This method and path take no body.'],
+  unauthenticated: [401, 'Sign in with a user name and password, or with an API key as a Bearer token.'],
+  'foreign-host': [403, 'This host name is not configured here. Use the address the owner gave you.'],
+  'foreign-origin': [403, 'Web pages of this origin may not use this endpoint. Its owner can allow the origin.'],
+  'not-permitted': [403, 'Your role does not permit this. Ask the owner of this endpoint.'],
+  'owner-only': [403, "This acts on the owner's ollama.com account and is closed to everyone."],
+  'not-found': [404, 'There is nothing at this path.'],
+  'method-not-allowed': [405, 'This path does not take this method.'],
+  'request-timeout': [408, 'The request did not arrive in time.'],
+  'body-too-large': [413, 'The request body is larger than this endpoint accepts.'],
+  'unsupported-encoding': [415, 'Send the body without a content encoding.'],
+  'headers-too-large': [431, 'The request headers are larger than 16 KiB.'],
+  'too-many-failures': [429, 'Too many failed sign-ins. Wait, then try again with the right credential.'],
+  'too-busy': [429, 'Too many sign-ins are being checked right now. Try again shortly.'],
+  'guard-failed': [500, 'The guard failed on this request. Its log says why.'],
+  'upstream-failed': [502, 'Ollama broke off the connection before it answered.'],
+  'upstream-down': [503, 'Ollama is not answering behind this guard. Ask its owner whether Ollama is running.'],
+  stopping: [503, 'This endpoint is being stopped.'],
+  'upstream-timeout': [504, 'Ollama did not answer in time.'],
+} as const satisfies Record<string, readonly [status: number, message: string]>;
+
+/** Names a refusal; its status and words stand in one table. */
+export type RefusalCode = keyof typeof refusals;
+
+/** Headers every answer to a failed sign-in carries: RFC 7617. */
+const challenge = 'Basic realm="Ollama Guard", charset="UTF-8"';
+
+const openAiTypes: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  429: 'rate_limit_error',
+};
+
+const anthropicTypes: Readonly<Record<number, string>> = {
+  ...openAiTypes,
+  413: 'request_too_large',
+  503: 'overloaded_error',
+};
+
+const fallbackType = (status: number): string => (status < 500 ? 'invalid_request_error' : 'api_error');
+
+const shapes: Readonly<Record<Dialect, (status: number, code: RefusalCode, message: string) => unknown>> = {
+  ollama: (_status, _code, message) => ({ error: message }),
+  openai: (status, code, message) => ({
+    error: { message, type: openAiTypes[status] ?? fallbackType(status), param: null, code },
+  }),
+  anthropic: (status, _code, message) => ({
+    type: 'error',
+    error: { type: anthropicTypes[status] ?? fallbackType(status), message },
+  }),
+};
+
+/** The status of a refusal. */
+export function refusalStatus(code: RefusalCode): number {
+  return refusals[code][0];
+}
+
+/** The body of a refusal as JSON text, in the dialect of the path that was called (reference: Ollama's errors.mdx). */
+export function refusalBody(code: RefusalCode, path: string): string {
+  const [status, message] = refusals[code];
+  return JSON.stringify(shapes[dialectOf(path)](status, code, message));
+}
+
+/** What a refusal may carry beside its code. */
+export interface RefusalDetails {
+  /** Seconds until another try makes sense. */
+  readonly retryAfter?: number;
+  /** The methods this path does take, for a 405. */
+  readonly allow?: string;
+  /** Close the connection after the answer, because the rest of the request is not going to be read. */
+  readonly close?: boolean;
+}
+
+/**
+ * Answers with a refusal. Does nothing when an answer has begun: a half-sent 200 never gets an error text appended.
+ *
+ * @param path the path as far as it is known; it chooses the dialect.
+ */
+export function refuse(res: ServerResponse, code: RefusalCode, path: string, details: RefusalDetails = {}): void {
+  if (res.headersSent || res.destroyed) return;
+  const body = refusalBody(code, path);
+  res.statusCode = refusalStatus(code);
+  res.setHeader('content-type', 'application/json; charset=utf-8');
+  res.setHeader('content-length', Buffer.byteLength(body));
+  res.setHeader('cache-control', 'no-store');
+  if (res.statusCode === 401) res.setHeader('www-authenticate', challenge);
+  if (details.retryAfter !== undefined) res.setHeader('retry-after', Math.max(1, Math.ceil(details.retryAfter)));
+  if (details.allow !== undefined) res.setHeader('allow', details.allow);
+  if (details.close) res.setHeader('connection', 'close');
+  res.end(body);
+}

@@ -1,0 +1,32 @@
+import type { IncomingMessage } from 'node:http';
+import type { RefusalCode } from '../answers.ts';
+import type { BodyKind } from '../routes.ts';
+
+/** Whether a request carries a body: RFC 9112 §6.3. */
+export function hasBody(req: IncomingMessage): boolean {
+  const { 'content-length': length, 'transfer-encoding': encoding } = req.headers;
+  return encoding !== undefined || (length !== undefined && length !== '0');
+}
+
+/** What the headers alone say against this body, before a byte of it is read. */
+export function bodyProblem(req: IncomingMessage, kind: BodyKind, maxBodyBytes: number): RefusalCode | undefined {
+  if (!hasBody(req) || kind === 'blob') return undefined;
+  if (kind === 'none') return 'unexpected-body';
+  return Number(req.headers['content-length'] ?? 0) > maxBodyBytes ? 'body-too-large' : undefined;
+}
+
+/**
+ * Calls back once when a chunked body grows beyond the limit; one with a length was judged by its headers, and Node's
+ * parser holds it to that length. Counts what flows by, so call it when the body's reader is attached.
+ */
+export function watchBodySize(req: IncomingMessage, maxBodyBytes: number, onTooLarge: () => void): void {
+  if (req.headers['transfer-encoding'] === undefined) return;
+  let bytes = 0;
+  const count = (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= maxBodyBytes) return;
+    req.off('data', count);
+    onTooLarge();
+  };
+  req.on('data', count);
+}

@@ -1,0 +1,91 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { type RefusalCode, refusalBody, refusalStatus } from '../answers.ts';
+import type { GuardConfig } from '../config.ts';
+
+/** Connections beyond this are closed at once; 1,000 streams and their owners' other requests fit in. */
+const maxConnections = 8_192;
+
+/** An idle client connection is kept for this long between requests, in milliseconds. */
+const keepAliveTimeoutMs = 60_000;
+
+/** After this long without a sign of life, TCP asks whether the other side is still there, in milliseconds. */
+const tcpKeepAliveMs = 30_000;
+
+const parserRefusals: Readonly<Record<string, RefusalCode>> = {
+  HPE_HEADER_OVERFLOW: 'headers-too-large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
+};
+
+/** What the listener hands on: a request whose headers are complete and well-formed. */
+export type RequestHandler = (req: IncomingMessage, res: ServerResponse) => void;
+
+/**
+ * The HTTP server, with every limit on what arrives set explicitly (SEC-66): header size and time, idle bodies, idle
+ * readers, number of connections. Not yet listening.
+ */
+export function createListener(config: GuardConfig, handle: RequestHandler): Server {
+  const server = createServer({
+    maxHeaderSize: 16 * 1024,
+    headersTimeout: config.headersTimeoutMs,
+    // The whole request may take as long as a slow upload takes; idle ones are ended below.
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.max(50, Math.min(1_000, config.headersTimeoutMs / 4)),
+    keepAliveTimeout: keepAliveTimeoutMs,
+    keepAlive: true,
+    keepAliveInitialDelay: tcpKeepAliveMs,
+    noDelay: true,
+    insecureHTTPParser: false,
+    requireHostHeader: true,
+  });
+  server.maxConnections = maxConnections;
+  // No header may drop out of sight of framing.ts; maxHeaderSize bounds their number.
+  server.maxHeadersCount = 0;
+
+  const current = new WeakMap<Socket, ServerResponse>();
+  const accept: RequestHandler = (req, res) => {
+    current.set(req.socket, res);
+    endWhenIdle(req, res, config.idleTimeoutMs);
+    handle(req, res);
+  };
+  server.on('request', accept);
+  // `Expect: 100-continue` waits for the same decision; forward/ sends the 100 when the body is wanted.
+  server.on('checkContinue', accept);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    const res = current.get(socket);
+    const answering = res !== undefined && !res.writableFinished;
+    if (!socket.writable || answering || error.code === 'ECONNRESET') socket.destroy();
+    else socket.end(rawRefusal(parserRefusals[error.code ?? ''] ?? 'bad-request'), () => socket.destroy());
+  });
+  return server;
+}
+
+/**
+ * Ends a request whose body stops arriving, and an answer that its reader stops taking. Any byte either way starts the
+ * time anew, and an answer that Ollama has not begun (a model that loads for minutes) is not idle in this sense.
+ */
+function endWhenIdle(req: IncomingMessage, res: ServerResponse, idleTimeoutMs: number): void {
+  const { socket } = req;
+  socket.setTimeout(idleTimeoutMs);
+  // Node destroys a timed-out socket unless somebody listens here: https://nodejs.org/api/http.html#event-timeout
+  res.on('timeout', () => {
+    const bodyStalled = !req.complete && req.readableFlowing !== false;
+    if (res.writableNeedDrain || (bodyStalled && res.headersSent)) socket.destroy();
+    else if (bodyStalled) socket.end(rawRefusal('request-timeout'), () => socket.destroy());
+    else socket.setTimeout(idleTimeoutMs);
+  });
+}
+
+/** An answer written past Node's response object, for requests that never became one. */
+function rawRefusal(code: RefusalCode): string {
+  const status = refusalStatus(code);
+  const body = refusalBody(code, '');
+  return [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'Connection: close',
+    'Content-Type: application/json; charset=utf-8',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    '',
+    body,
+  ].join('\r\n');
+}

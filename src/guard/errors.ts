@@ -1,0 +1,39 @@
+/**
+ * What can go wrong outside a request: starting, stopping, editing users. The text is for a person and says what to do.
+ * Code matches on `code`, never on the text.
+ */
+export type GuardErrorCode =
+  | 'address-in-use'
+  | 'address-not-available'
+  | 'address-not-permitted'
+  | 'config-invalid'
+  | 'data-damaged'
+  | 'data-unavailable'
+  | 'key-unknown'
+  | 'no-users'
+  | 'password-invalid'
+  | 'thread-died'
+  | 'user-exists'
+  | 'user-invalid'
+  | 'user-unknown';
+
+/** An expected failure with a sentence for the person in front of it. */
+export class GuardError extends Error {
+  readonly code: GuardErrorCode;
+
+  constructor(code: GuardErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'GuardError';
+    this.code = code;
+  }
+
+  /** Whether `error` is a GuardError, of that code when one is given. */
+  static is(error: unknown, code?: GuardErrorCode): error is GuardError {
+    return error instanceof GuardError && (code === undefined || error.code === code);
+  }
+}
+
+/** The `code` of a Node system error (`ECONNREFUSED`, `ENOENT`, …), if it has one. */
+export function systemErrorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}

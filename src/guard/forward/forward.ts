@@ -1,0 +1,181 @@
+import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { Readable } from 'node:stream';
+import httpProxy from 'http-proxy';
+import { refuse } from '../answers.ts';
+import type { GuardConfig } from '../config.ts';
+import { watchBodySize } from '../entry/body.ts';
+import { systemErrorCode } from '../errors.ts';
+import type { BodyKind } from '../routes.ts';
+import { clientHeaders, upstreamHeaders } from './headers.ts';
+import { upstreamRefusal } from './upstreamErrors.ts';
+
+/** A request whose user may make it, on its way to Ollama. */
+export interface Forwarding {
+  /** The canonical path: exactly what was checked, and exactly what is sent. */
+  readonly path: string;
+  readonly body: BodyKind;
+}
+
+/** The last step of a request's way. */
+export interface Forward {
+  (req: IncomingMessage, res: ServerResponse, forwarding: Forwarding): void;
+  /** Closes idle connections to Ollama. */
+  close(): void;
+}
+
+/** http-proxy sends a chunked DELETE on with its length set to 0; such bodies are a few names long. */
+const maxBufferedBytes = 64 * 1024;
+
+/** What the adapter knows of one exchange beside its request and response. */
+interface Exchange extends Forwarding {
+  /** Set once the guard itself has answered or the exchange is over: later upstream errors are echoes. */
+  settled: boolean;
+  retried: boolean;
+  upstream?: ClientRequest;
+}
+
+/**
+ * The one place that touches http-proxy, which is unmaintained and unsafe on its own; each rule here answers one of its
+ * failures (P1 to P15, one test each in test/proxy): client gone, Ollama gone, lost and smuggled bodies, `Expect`,
+ * leaking headers, collapsing slashes.
+ */
+export function createForward(config: GuardConfig): Forward {
+  const url = new URL(config.upstream);
+  const secure = url.protocol === 'https:';
+  const agent = new (secure ? HttpsAgent : HttpAgent)({ keepAlive: true, scheduling: 'lifo' });
+  const exchanges = new WeakMap<IncomingMessage, Exchange>();
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+
+  const proxy = httpProxy.createProxyServer({
+    // An object and `toProxy`, so that no path is parsed or joined again: what was checked is what is sent.
+    target: { protocol: url.protocol, host, hostname: host, port: url.port || (secure ? '443' : '80'), path: '' },
+    toProxy: true,
+    headers: { host: url.host },
+    agent,
+    xfwd: false,
+    // The response is written here: hop-by-hop headers, CORS and keep-alive are the guard's to decide.
+    selfHandleResponse: true,
+  });
+
+  proxy.on('proxyReq', (upstream, req, res) => {
+    const exchange = exchanges.get(req);
+    if (res.destroyed || exchange === undefined || exchange.settled) {
+      upstream.destroy();
+      return;
+    }
+    exchange.upstream = upstream;
+    limitWaiting(upstream, config);
+  });
+
+  proxy.on('proxyRes', (answer, req, res) => {
+    const exchange = exchanges.get(req);
+    if (exchange === undefined || exchange.settled || res.headersSent || res.destroyed) {
+      answer.destroy();
+      return;
+    }
+    answer.on('error', () => res.destroy());
+    answer.once('close', () => {
+      if (!answer.complete) res.destroy();
+    });
+    const headers = clientHeaders(answer.headers);
+    if (!res.shouldKeepAlive) headers.connection = 'close';
+    res.writeHead(answer.statusCode ?? 502, headers);
+    // A stream's client learns at once that its request is being answered; a short answer leaves in one packet.
+    if (headers['content-length'] === undefined) res.flushHeaders();
+    answer.pipe(res);
+  });
+
+  proxy.on('error', (error, req, res) => {
+    if (!('setHeader' in res)) {
+      res.destroy();
+      return;
+    }
+    const exchange = exchanges.get(req);
+    if (exchange === undefined || exchange.settled) return;
+    if (mayRetry(req, res, exchange)) {
+      exchange.retried = true;
+      send(req, res, Readable.from([]));
+      return;
+    }
+    exchange.settled = true;
+    if (res.headersSent || res.destroyed) res.destroy();
+    else refuse(res, upstreamRefusal(systemErrorCode(error)), exchange.path, { close: !req.complete });
+  });
+
+  const send = (req: IncomingMessage, res: ServerResponse, body?: Readable) => {
+    proxy.web(req, res, body === undefined ? {} : { buffer: body });
+  };
+
+  const forward = (req: IncomingMessage, res: ServerResponse, forwarding: Forwarding) => {
+    const exchange: Exchange = { ...forwarding, settled: false, retried: false };
+    exchanges.set(req, exchange);
+    if (req.headers.expect !== undefined) res.writeContinue();
+    res.once('close', () => {
+      exchange.settled = true;
+      // Ollama stops generating when its client is gone; without this it never learns (P1, P2).
+      if (!res.writableFinished) exchange.upstream?.destroy();
+    });
+    req.url = forwarding.path;
+    req.headers = upstreamHeaders(req.headers);
+    const tooLarge = () => {
+      exchange.settled = true;
+      exchange.upstream?.destroy();
+      if (res.headersSent) res.destroy();
+      else refuse(res, 'body-too-large', forwarding.path, { close: true });
+    };
+    if (req.method === 'DELETE' && req.headers['transfer-encoding'] !== undefined) {
+      readAll(req, maxBufferedBytes, tooLarge, (body) => {
+        delete req.headers['transfer-encoding'];
+        req.headers['content-length'] = String(body.length);
+        send(req, res, Readable.from([body]));
+      });
+      return;
+    }
+    if (req.method === 'POST' && req.headers['transfer-encoding'] === undefined) req.headers['content-length'] ??= '0';
+    send(req, res);
+    if (forwarding.body === 'limited') watchBodySize(req, config.maxBodyBytes, tooLarge);
+  };
+
+  return Object.assign(forward, { close: () => agent.destroy() });
+}
+
+/**
+ * Bounds the waits on Ollama: for a connection, and for the next byte. The second is longer than any model takes to
+ * load, and every byte starts it anew (SEC-65).
+ */
+function limitWaiting(upstream: ClientRequest, config: GuardConfig): void {
+  const giveUp = () =>
+    upstream.destroy(Object.assign(new Error('Ollama did not answer in time'), { code: 'ETIMEDOUT' }));
+  upstream.setTimeout(config.upstreamIdleTimeoutMs, giveUp);
+  if (upstream.socket?.connecting) {
+    const timer = setTimeout(giveUp, config.upstreamConnectTimeoutMs);
+    upstream.socket.once('connect', () => clearTimeout(timer));
+    upstream.once('close', () => clearTimeout(timer));
+  }
+}
+
+/**
+ * A kept-alive connection that Ollama closed (a restart) at the moment it was used again fails before an answer. What
+ * has no body is sent once more: https://github.com/http-party/node-http-proxy/issues/1618
+ */
+function mayRetry(req: IncomingMessage, res: ServerResponse, { upstream, retried, body }: Exchange): boolean {
+  const untouched = !retried && !res.headersSent && !res.destroyed;
+  return untouched && body === 'none' && req.complete && upstream?.reusedSocket === true;
+}
+
+function readAll(req: IncomingMessage, maxBytes: number, onTooLarge: () => void, onEnd: (body: Buffer) => void): void {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const onData = (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= maxBytes) {
+      chunks.push(chunk);
+      return;
+    }
+    req.off('data', onData).off('end', finish);
+    onTooLarge();
+  };
+  const finish = () => onEnd(Buffer.concat(chunks));
+  req.on('data', onData).on('end', finish);
+}

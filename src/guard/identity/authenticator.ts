@@ -1,0 +1,200 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { addressKey, type FailedLogins } from '../admission/failedLogins.ts';
+import type { RefusalCode } from '../answers.ts';
+import { matchesApiKey } from './apiKey.ts';
+import { BoundedQueue, QueueFullError } from './boundedQueue.ts';
+import type { Credential } from './credentials.ts';
+import { createDirectory, type Directory } from './directory.ts';
+import { passwordProblem } from './password.ts';
+import { isExpired, type User, userNameProblem } from './users.ts';
+
+/** Compares a password with a bcrypt hash, somewhere that may take its time. */
+export type ComparePassword = (password: string, hash: string) => Promise<boolean>;
+
+/** Who sent a request, and by what. */
+export interface Identity {
+  readonly user: User;
+  /** The id of the API key; undefined when it was a password. */
+  readonly keyId?: string;
+}
+
+/** The outcome of a sign-in. Refusals are alike whatever was wrong; `reason` is for the owner's log (SEC-48). */
+export type SignIn =
+  | { readonly identity: Identity }
+  | { readonly refusal: RefusalCode; readonly reason: string; readonly retryAfter?: number };
+
+/** What the authenticator works with. */
+export interface AuthenticatorPorts {
+  readonly comparePassword: ComparePassword;
+  readonly failedLogins: FailedLogins;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+}
+
+/** A verified credential is remembered for this long, in milliseconds. */
+const verifiedTtlMs = 10 * 60_000;
+const maxVerified = 1_000;
+
+/** Passwords waiting for the hash thread; at 0.3 s each the last one waits about 20 s. */
+const queueLimits = { total: 64, perKey: 32 } as const;
+const secondsPerHash = 0.35;
+
+/** What a password was verified against. It counts only while the user's record is still that one. */
+interface Verified {
+  readonly userId: string;
+  readonly passwordHash: string;
+}
+
+type Verdict = 'right' | 'wrong' | { readonly waitMs: number };
+
+const noCredential: SignIn = { refusal: 'unauthenticated', reason: 'no credential' };
+
+/** Turns credentials into identities: API keys by digest, passwords by bcrypt behind a cache and a bounded queue. */
+export class Authenticator {
+  readonly #ports: AuthenticatorPorts;
+  readonly #now: () => number;
+  /** Cache and single-flight keys are HMACs under this, so that no plain text is kept (SEC-50, SEC-54). */
+  readonly #processKey = randomBytes(32);
+  readonly #verified: LRUCache<string, Verified>;
+  readonly #inFlight = new Map<string, Promise<Verdict>>();
+  readonly #queue = new BoundedQueue(queueLimits);
+  #directory: Directory = createDirectory([]);
+
+  constructor(ports: AuthenticatorPorts) {
+    this.#ports = ports;
+    this.#now = ports.now ?? Date.now;
+    this.#verified = new LRUCache({ max: maxVerified, ttl: verifiedTtlMs, perf: { now: this.#now } });
+  }
+
+  /** Replaces the users; applies to the next sign-in, also to credentials that are remembered. */
+  setUsers(users: readonly User[]): void {
+    this.#directory = createDirectory(users);
+  }
+
+  /** Whether an identity would still be given: its user and key exist unchanged and have not run out. */
+  isCurrent({ user, keyId }: Identity): boolean {
+    const record = this.#directory.byName(user.name);
+    if (record?.id !== user.id || isExpired(record, this.#now())) return false;
+    if (keyId === undefined) return record.passwordHash === user.passwordHash;
+    const key = this.#directory.byKeyId(keyId)?.key;
+    return key !== undefined && !isExpired(key, this.#now());
+  }
+
+  /**
+   * Signs a request in. Answers at once when no password has to be hashed.
+   *
+   * @param address the remote address, for the failed-login limiter.
+   */
+  signIn(credential: Credential, address: string): SignIn | Promise<SignIn> {
+    switch (credential.kind) {
+      case 'none':
+        return noCredential;
+      case 'invalid':
+        return this.#fail(address, undefined, 'not a credential of this guard');
+      case 'key':
+        return this.#signInByKey(credential, address);
+      case 'password':
+        return this.#signInByPassword(credential, address);
+    }
+  }
+
+  #signInByKey({ id, text, user: claimed }: Credential & { kind: 'key' }, address: string): SignIn {
+    const found = this.#directory.byKeyId(id);
+    const matches = matchesApiKey(text, found?.key.sha256);
+    if (found === undefined || !matches) return this.#fail(address, undefined, 'unknown API key');
+    const { user, key } = found;
+    if (claimed !== undefined && claimed !== user.name) return this.#fail(address, undefined, "another user's API key");
+    if (isExpired(key, this.#now())) return this.#fail(address, user.name, 'expired API key');
+    if (isExpired(user, this.#now())) return this.#fail(address, user.name, 'expired user');
+    return { identity: { user, keyId: id } };
+  }
+
+  #signInByPassword(
+    { user: name, password }: Credential & { kind: 'password' },
+    address: string,
+  ): SignIn | Promise<SignIn> {
+    const mac = this.#mac(name, password);
+    const remembered = this.#verified.get(mac);
+    if (remembered !== undefined) {
+      const user = this.#directory.byName(name);
+      if (user?.id === remembered.userId && user.passwordHash === remembered.passwordHash) {
+        return isExpired(user, this.#now()) ? this.#fail(address, name, 'expired user') : { identity: { user } };
+      }
+      this.#verified.delete(mac);
+    }
+    const known = userNameProblem(name) === undefined ? name : undefined;
+    if (passwordProblem(password) !== undefined) return this.#fail(address, known, 'empty or overlong password');
+    return this.#verify(mac, name, password, address, known);
+  }
+
+  async #verify(
+    mac: string,
+    name: string,
+    password: string,
+    address: string,
+    known: string | undefined,
+  ): Promise<SignIn> {
+    let verdict: Verdict;
+    try {
+      verdict = await (this.#inFlight.get(mac) ?? this.#compareOnce(mac, name, password, address, known));
+    } catch (error) {
+      if (!(error instanceof QueueFullError)) throw error;
+      return { refusal: 'too-busy', reason: 'sign-in queue full', retryAfter: this.#queue.size * secondsPerHash };
+    }
+    if (typeof verdict === 'object') return this.#tooMany(verdict.waitMs);
+    const user = this.#directory.byName(name);
+    if (verdict === 'right' && user !== undefined && !isExpired(user, this.#now())) {
+      // The users may have changed while bcrypt ran: only what is remembered against the present record counts.
+      if (this.#verified.get(mac)?.passwordHash === user.passwordHash) return { identity: { user } };
+    }
+    return { refusal: 'unauthenticated', reason: user === undefined ? 'unknown user' : 'wrong password' };
+  }
+
+  /** One bcrypt for a credential, however many requests bring it at the same time (single flight). */
+  #compareOnce(
+    mac: string,
+    name: string,
+    password: string,
+    address: string,
+    known: string | undefined,
+  ): Promise<Verdict> {
+    const { failedLogins, comparePassword } = this.#ports;
+    const job = this.#queue.run(addressKey(address), async (): Promise<Verdict> => {
+      // Asked when its turn comes, so that a burst cannot pass the limiter before its first failure is counted.
+      const waitMs = failedLogins.wait(address, known);
+      if (waitMs > 0) return { waitMs };
+      const user = this.#directory.byName(name);
+      const hash = user?.passwordHash;
+      const right = await comparePassword(password, hash ?? this.#directory.decoyFor(name));
+      if (right && user !== undefined && hash !== undefined && !isExpired(user, this.#now())) {
+        this.#verified.set(mac, { userId: user.id, passwordHash: hash });
+        return 'right';
+      }
+      failedLogins.record(address, known);
+      return 'wrong';
+    });
+    this.#inFlight.set(mac, job);
+    const forget = () => this.#inFlight.delete(mac);
+    job.then(forget, forget);
+    return job;
+  }
+
+  #fail(address: string, user: string | undefined, reason: string): SignIn {
+    const waitMs = this.#ports.failedLogins.wait(address, user);
+    if (waitMs > 0) return this.#tooMany(waitMs);
+    this.#ports.failedLogins.record(address, user);
+    return { refusal: 'unauthenticated', reason };
+  }
+
+  #tooMany(waitMs: number): SignIn {
+    return { refusal: 'too-many-failures', reason: 'too many failed sign-ins', retryAfter: waitMs / 1_000 };
+  }
+
+  /** Over the submitted name and password alone, length-prefixed, and over nothing stored (SEC-50). */
+  #mac(name: string, password: string): string {
+    return createHmac('sha256', this.#processKey)
+      .update(`${Buffer.byteLength(name)}:${name}${password}`)
+      .digest('base64');
+  }
+}

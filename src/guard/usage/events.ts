@@ -1,0 +1,87 @@
+/** Something the owner may want to see in the log. Never holds a credential, a query or a body. */
+export type GuardEvent =
+  | {
+      readonly type: 'request';
+      readonly method: string;
+      /** The canonical path; `-` when it had none. */
+      readonly path: string;
+      readonly status: number;
+      readonly address: string;
+      readonly user?: string;
+      readonly milliseconds: number;
+      /** False when the client or Ollama left before the end. */
+      readonly complete: boolean;
+    }
+  | { readonly type: 'sign-in-failed'; readonly address: string; readonly user?: string; readonly reason: string }
+  | { readonly type: 'error'; readonly message: string };
+
+/** Counts of a running guard. */
+export interface Counts {
+  /** Requests forwarded to Ollama since the start. */
+  readonly served: number;
+  /** Requests being answered right now. */
+  readonly active: number;
+}
+
+/** Events and counts since the last report. */
+export interface Report {
+  readonly events: readonly GuardEvent[];
+  /** Events left out because there were too many. */
+  readonly dropped: number;
+  readonly counts: Counts;
+}
+
+const maxEvents = 500;
+
+/**
+ * Collects events and hands them on in batches, at most one per interval and none while nothing happens, so that a busy
+ * guard does not keep its owner's thread busy.
+ */
+export class Reporter {
+  readonly #send: (report: Report) => void;
+  readonly #intervalMs: number;
+  #events: GuardEvent[] = [];
+  #dropped = 0;
+  #counts = { served: 0, active: 0 };
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param intervalMs the shortest time between two reports. */
+  constructor(send: (report: Report) => void, intervalMs: number) {
+    this.#send = send;
+    this.#intervalMs = intervalMs;
+  }
+
+  get counts(): Counts {
+    return { ...this.#counts };
+  }
+
+  begin(): void {
+    this.#counts.served += 1;
+    this.#counts.active += 1;
+    this.#schedule();
+  }
+
+  end(): void {
+    this.#counts.active -= 1;
+    this.#schedule();
+  }
+
+  add(event: GuardEvent): void {
+    if (this.#events.length < maxEvents) this.#events.push(event);
+    else this.#dropped += 1;
+    this.#schedule();
+  }
+
+  /** Sends what is there at once. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#send({ events: this.#events, dropped: this.#dropped, counts: this.counts });
+    this.#events = [];
+    this.#dropped = 0;
+  }
+
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => this.flush(), this.#intervalMs).unref();
+  }
+}

@@ -1,0 +1,163 @@
+import { Worker } from 'node:worker_threads';
+import type { GuardConfig } from '../guard/config.ts';
+import { checkPassword } from '../guard/identity/password.ts';
+import type { User } from '../guard/identity/users.ts';
+import type { GuardState } from '../guard/state.ts';
+import type { GuardEvent, Report } from '../guard/usage/events.ts';
+import { guardThreadEntry } from './entries.ts';
+import { HashClient } from './hashClient.ts';
+import { connect, type GuardHostFunctions, type GuardThreadData, type GuardThreadFunctions } from './messages.ts';
+
+/** Gets the state whenever it changes, and the events of the guard. */
+export interface GuardHostListener {
+  onState(state: GuardState): void;
+  onEvents(events: readonly GuardEvent[], dropped: number): void;
+}
+
+/** A guard that does not stop within its drain and this many milliseconds more is ended with its thread. */
+const stopGraceMs = 2_000;
+
+interface GuardThread {
+  readonly worker: Worker;
+  readonly calls: ReturnType<typeof connect<GuardThreadFunctions, GuardHostFunctions>>;
+}
+
+/**
+ * Runs a guard on threads of its own, for the extension and the command line alike. Lives on the host's thread, which
+ * never sees a proxied byte and never hashes.
+ */
+export class GuardHost {
+  readonly #listener: GuardHostListener;
+  readonly #hash = new HashClient((reason) => this.#threadDied(reason));
+  #state: GuardState = { status: 'stopped' };
+  #thread: GuardThread | undefined;
+  /** Start and stop wait for one another here. */
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(listener: GuardHostListener) {
+    this.#listener = listener;
+  }
+
+  get state(): GuardState {
+    return this.#state;
+  }
+
+  /** Starts the guard, after any stop that is under way. The outcome is the state it resolves with. */
+  start(config: GuardConfig, users: readonly User[]): Promise<GuardState> {
+    return this.#inTurn(() => this.#start(config, users));
+  }
+
+  /**
+   * Stops the guard; requests under way get `drainMs` milliseconds to finish.
+   */
+  stop(drainMs: number): Promise<GuardState> {
+    return this.#inTurn(() => this.#stop(drainMs));
+  }
+
+  /** Replaces the users of a running guard, from the next request on. */
+  setUsers(users: readonly User[]): void {
+    if (this.#state.status !== 'running') return;
+    void this.#thread?.calls.setUsers.asEvent(users);
+    this.#setState({ ...this.#state, users: users.length });
+  }
+
+  /**
+   * Hashes a new password on the hash thread.
+   *
+   * @throws GuardError `password-invalid`.
+   */
+  async hashPassword(password: string): Promise<string> {
+    checkPassword(password);
+    return this.#hash.hash(password);
+  }
+
+  /** Stops everything; the host can be thrown away after. */
+  async dispose(drainMs = 0): Promise<void> {
+    await this.stop(drainMs);
+    await this.#hash.stop();
+  }
+
+  #inTurn(step: () => Promise<void>): Promise<GuardState> {
+    const done = this.#last.then(step);
+    this.#last = done.catch(() => undefined);
+    return done.then(() => this.#state);
+  }
+
+  async #start(config: GuardConfig, users: readonly User[]): Promise<void> {
+    if (this.#state.status === 'running') return;
+    this.#setState({ status: 'starting' });
+    const thread = this.#spawn();
+    try {
+      const result = await thread.calls.start(config, users);
+      if ('url' in result) {
+        const counts = { served: 0, active: 0 };
+        this.#setState({ status: 'running', url: result.url, upstream: config.upstream, users: users.length, counts });
+        return;
+      }
+      const { code, message } = result;
+      this.#setState({ status: 'failed', message, ...(code && { code }) });
+    } catch (error) {
+      // When the thread died, `#threadDied` has said why already.
+      if (this.#thread === thread) this.#setState({ status: 'failed', message: `The guard could not start: ${error}` });
+    }
+    await this.#endThread();
+  }
+
+  async #stop(drainMs: number): Promise<void> {
+    if (this.#thread === undefined) {
+      this.#setState({ status: 'stopped' });
+      return;
+    }
+    this.#setState({ status: 'stopping' });
+    const tooLong = new Promise<void>((resolve) => setTimeout(resolve, drainMs + stopGraceMs).unref());
+    await Promise.race([this.#thread.calls.stop(drainMs).catch(() => undefined), tooLong]);
+    await this.#endThread();
+    this.#setState({ status: 'stopped' });
+  }
+
+  #spawn(): GuardThread {
+    const hashPort = this.#hash.openPort();
+    const worker = new Worker(guardThreadEntry, {
+      name: 'ollama-guard',
+      execArgv: [],
+      workerData: { hashPort } satisfies GuardThreadData,
+      transferList: [hashPort],
+    });
+    const calls = connect<GuardThreadFunctions, GuardHostFunctions>(worker, {
+      onReport: (report) => this.#onReport(report),
+    });
+    const thread = { worker, calls };
+    const died = (reason: string) => {
+      if (this.#thread === thread) this.#threadDied(`The guard thread died: ${reason}.`);
+    };
+    worker.on('error', (error) => died(String(error)));
+    worker.on('exit', () => died('it ended'));
+    this.#thread = thread;
+    return thread;
+  }
+
+  #onReport({ events, dropped, counts }: Report): void {
+    if (this.#state.status === 'running') this.#setState({ ...this.#state, counts });
+    this.#listener.onEvents(events, dropped);
+  }
+
+  /** Fails closed: without either thread nobody is let in, and the owner is told. */
+  #threadDied(message: string): void {
+    if (this.#thread === undefined) return;
+    void this.#endThread();
+    this.#setState({ status: 'failed', code: 'thread-died', message });
+  }
+
+  async #endThread(): Promise<void> {
+    const thread = this.#thread;
+    this.#thread = undefined;
+    thread?.calls.$close();
+    await thread?.worker.terminate();
+  }
+
+  #setState(state: GuardState): void {
+    if (state.status === this.#state.status && state.status === 'stopped') return;
+    this.#state = state;
+    this.#listener.onState(state);
+  }
+}

@@ -1,0 +1,41 @@
+// Worker entry: listener, gate and forwarding, on Node's own `http` and an event loop of their own.
+import { parentPort, workerData } from 'node:worker_threads';
+import { GuardError } from '../guard/errors.ts';
+import { Guard } from '../guard/guard.ts';
+import {
+  connect,
+  type GuardHostFunctions,
+  type GuardThreadData,
+  type GuardThreadFunctions,
+  type HashThreadFunctions,
+} from './messages.ts';
+
+if (parentPort === null) throw new Error('guardThread runs as a worker');
+
+const { hashPort } = workerData as GuardThreadData;
+const hashThread = connect<HashThreadFunctions, object>(hashPort, {});
+let guard: Guard | undefined;
+
+const functions: GuardThreadFunctions = {
+  async start(config, users) {
+    try {
+      guard = await Guard.start({
+        config,
+        users,
+        comparePassword: (password, hash) => hashThread.compare(password, hash),
+        onReport: (report) => void host.onReport(report),
+      });
+      return { url: guard.url };
+    } catch (error) {
+      if (GuardError.is(error)) return { code: error.code, message: error.message };
+      return { code: undefined, message: `The guard could not start: ${String(error)}` };
+    }
+  },
+  async stop(drainMs) {
+    await guard?.stop(drainMs);
+    guard = undefined;
+  },
+  setUsers: (users) => guard?.setUsers(users),
+};
+
+const host = connect<GuardHostFunctions, GuardThreadFunctions>(parentPort, functions, { eventNames: ['onReport'] });

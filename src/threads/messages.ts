@@ -1,0 +1,58 @@
+import type { MessagePort } from 'node:worker_threads';
+import { type BirpcOptions, type BirpcReturn, createBirpc } from 'birpc';
+import type { GuardConfig } from '../guard/config.ts';
+import type { GuardErrorCode } from '../guard/errors.ts';
+import type { User } from '../guard/identity/users.ts';
+import type { Report } from '../guard/usage/events.ts';
+
+/** How a start went. Errors lose their class on the way between threads, so the code travels as data. */
+export type StartResult =
+  | { readonly url: string }
+  | { readonly code: GuardErrorCode | undefined; readonly message: string };
+
+/** What the guard thread does for the host. */
+export interface GuardThreadFunctions {
+  start(config: GuardConfig, users: readonly User[]): Promise<StartResult>;
+  stop(drainMs: number): Promise<void>;
+  setUsers(users: readonly User[]): void;
+}
+
+/** What the host takes from the guard thread. */
+export interface GuardHostFunctions {
+  onReport(report: Report): void;
+}
+
+/** What the hash thread does for both. */
+export interface HashThreadFunctions {
+  hash(password: string): string;
+  compare(password: string, hash: string): boolean;
+}
+
+/** Handed to the guard thread when it is made. */
+export interface GuardThreadData {
+  readonly hashPort: MessagePort;
+}
+
+/** Handed to the hash thread whenever somebody wants to talk to it. */
+export interface HashConnect {
+  readonly port: MessagePort;
+}
+
+/** Anything two threads talk over: a worker, a port, the parent's port. */
+export interface Channel {
+  postMessage(message: unknown): void;
+  on(event: 'message', listener: (message: unknown) => void): unknown;
+}
+
+/** Opens typed calls over a channel. */
+export function connect<Remote extends object, Local extends object>(
+  channel: Channel,
+  local: Local,
+  options: Pick<BirpcOptions<Remote, Local>, 'eventNames'> = {},
+): BirpcReturn<Remote, Local> {
+  return createBirpc<Remote, Local>(local, {
+    ...options,
+    post: (message) => channel.postMessage(message),
+    on: (listener) => channel.on('message', listener),
+  });
+}
