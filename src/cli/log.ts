@@ -1,0 +1,23 @@
+import type { GuardEvent } from '../guard/usage/events.ts';
+
+/** How `serve` writes its log: for people or for programs. */
+export type LogFormat = 'pretty' | 'json';
+
+/** One line for an event. Events hold no secret, so neither does the line. */
+export function formatEvent(event: GuardEvent, format: LogFormat, at: Date = new Date()): string {
+  if (format === 'json') return JSON.stringify({ time: at.toISOString(), ...event });
+  return `${at.toISOString()} ${words(event)}`;
+}
+
+function words(event: GuardEvent): string {
+  switch (event.type) {
+    case 'request': {
+      const { method, path, status, user, address, milliseconds, complete } = event;
+      return `${status} ${method} ${path} ${user ?? '-'} ${address} ${milliseconds} ms${complete ? '' : ' (cut off)'}`;
+    }
+    case 'sign-in-failed':
+      return `sign-in failed from ${event.address}: ${event.reason}`;
+    case 'error':
+      return `error: ${event.message}`;
+  }
+}

@@ -1,0 +1,41 @@
+import { InvalidArgumentError } from 'commander';
+import { parseDuration } from '../guard/share/duration.ts';
+
+/** Where to listen. */
+export interface Listen {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `HOST:PORT`, with an IPv6 address in brackets. */
+export function parseListen(text: string): Listen {
+  const [, ipv6, name, port] = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(text) ?? [];
+  const host = ipv6 ?? name;
+  if (host === undefined) throw new InvalidArgumentError('Write HOST:PORT, such as 127.0.0.1:11435 or [::1]:11435.');
+  return { host, port: Number(port) };
+}
+
+/** A whole number above zero. */
+export function parsePositive(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Write a whole number above 0.');
+  return Number(text);
+}
+
+/** A TCP port. */
+export function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new InvalidArgumentError('Write a port from 0 to 65535.');
+  return port;
+}
+
+/** Milliseconds in a duration. */
+export function parseLifetime(text: string): number {
+  const milliseconds = parseDuration(text);
+  if (milliseconds === undefined) throw new InvalidArgumentError('Write a time such as 12h, 30d or 2w.');
+  return milliseconds;
+}
+
+/** Collects the values of an option that is given several times. */
+export function collect(value: string, previous: readonly string[]): readonly string[] {
+  return [...previous, value];
+}

@@ -1,0 +1,201 @@
+import { Command, Option } from 'commander';
+import { MiB, parseConfig } from '../guard/config.ts';
+import { type Role, roleNames } from '../guard/policy/policy.ts';
+import { HashClient } from '../threads/hashClient.ts';
+import { curlFor } from './curl.ts';
+import { defaultDataFolder, openDataFolder } from './dataFolder.ts';
+import { EndpointFile } from './endpointFile.ts';
+import type { LogFormat } from './log.ts';
+import { collect, type Listen, parseLifetime, parseListen, parsePort, parsePositive } from './options.ts';
+import { serve } from './serve.ts';
+import type { Terminal } from './terminal.ts';
+import { tryOut } from './tryOut.ts';
+import {
+  keyAdd,
+  keyList,
+  keyRevoke,
+  type PasswordSource,
+  type UserCommandPorts,
+  userAdd,
+  userList,
+  userPasswd,
+  userRemove,
+} from './users.ts';
+import { UsersFile } from './usersFile.ts';
+
+const defaultListen = '127.0.0.1:11435';
+const defaultUpstream = 'http://127.0.0.1:11434';
+
+interface DataOption {
+  readonly data: string;
+}
+
+interface PasswordOptions {
+  readonly passwordStdin?: true;
+  readonly hashStdin?: true;
+}
+
+/** The command line: every command, its arguments and what runs it. */
+export function createProgram(terminal: Terminal, version: string): Command {
+  const program = new Command('ollama-guard')
+    .description('An authenticated proxy in front of the local Ollama.')
+    .version(version)
+    .showHelpAfterError('Run "ollama-guard --help" for what there is.')
+    .configureOutput({ writeErr: (text) => terminal.say(text.trimEnd()) })
+    .exitOverride();
+
+  /** Runs a command on users, with the hash thread at hand as long as it takes. */
+  const withUsers = async ({ data }: DataOption, run: (ports: UserCommandPorts) => Promise<void>) => {
+    const file = new UsersFile(await openDataFolder(data));
+    const hash = new HashClient((reason) => terminal.say(reason));
+    await run({ file, terminal, hashPassword: (password) => hash.hash(password) }).finally(() => hash.stop());
+  };
+
+  program
+    .command('try')
+    .description('a throwaway guard with one user; prints a curl command that works at once')
+    .addOption(new Option('--upstream <url>', 'Ollama, when it runs').default(defaultUpstream))
+    .addOption(new Option('--port <port>', 'listen on this port').default(11435).argParser(parsePort))
+    .action((options: { upstream: string; port: number }) => tryOut(terminal, options.upstream, options.port));
+
+  program
+    .command('serve')
+    .description('run the guard until Ctrl+C')
+    .addOption(
+      new Option('--listen <host:port>', 'where to listen; port 0 picks one')
+        .default(parseListen(defaultListen), defaultListen)
+        .argParser(parseListen),
+    )
+    .addOption(new Option('--upstream <url>', 'Ollama').default(defaultUpstream))
+    .addOption(dataOption())
+    .addOption(
+      new Option('--allow-host <name>', 'also answer to this host name (may be repeated)')
+        .default([])
+        .argParser(collect),
+    )
+    .addOption(
+      new Option('--allow-origin <origin>', 'let web pages of this origin call (may be repeated)')
+        .default([])
+        .argParser(collect),
+    )
+    .addOption(new Option('--max-body <MiB>', 'largest request body in MiB').default(64).argParser(parsePositive))
+    .addOption(new Option('--log-format <format>').choices(['pretty', 'json']).default('pretty'))
+    .action(async (options: ServeFlags) => {
+      const folder = await openDataFolder(options.data);
+      const file = new UsersFile(folder);
+      const endpoint = new EndpointFile(folder);
+      await serve({
+        config: parseConfig({
+          ...options.listen,
+          upstream: options.upstream,
+          allowedHosts: options.allowHost,
+          allowedOrigins: options.allowOrigin,
+          maxBodyBytes: options.maxBody * MiB,
+        }),
+        users: await file.read(),
+        logFormat: options.logFormat,
+        terminal,
+        onListening: async (url, setUsers) => {
+          const unwatch = file.watch(setUsers, (error) =>
+            terminal.say(`${(error as Error).message} The users stay as they were.`),
+          );
+          await endpoint.write(url);
+          terminal.out(`listening on ${url}`);
+          return async () => {
+            unwatch();
+            await endpoint.remove();
+          };
+        },
+      });
+    });
+
+  const user = program.command('user').description('add, list, change and remove users');
+  passwordOptions(user.command('add <name>').description('add a user; prints a generated password unless one is given'))
+    .addOption(new Option('--role <role>').choices(roleNames).default('member'))
+    .addOption(dataOption())
+    .action((name: string, options: DataOption & PasswordOptions & { role: Role }) =>
+      withUsers(options, (ports) => userAdd(ports, name, options.role, passwordSource(options))),
+    );
+  user
+    .command('list')
+    .description('list the users')
+    .option('--json', 'as JSON')
+    .addOption(dataOption())
+    .action((options: DataOption & { json?: true }) =>
+      withUsers(options, (ports) => userList(ports, options.json === true)),
+    );
+  user
+    .command('remove <name>')
+    .description('remove a user and end its streams')
+    .addOption(dataOption())
+    .action((name: string, options: DataOption) => withUsers(options, (ports) => userRemove(ports, name)));
+  passwordOptions(user.command('passwd <name>').description('give a user a new password'))
+    .addOption(dataOption())
+    .action((name: string, options: DataOption & PasswordOptions) =>
+      withUsers(options, (ports) => userPasswd(ports, name, passwordSource(options))),
+    );
+
+  const key = program.command('key').description('add, list and revoke API keys');
+  key
+    .command('add <user>')
+    .description('make an API key; prints it once')
+    .option('--label <label>', 'what it is for', '')
+    .addOption(
+      new Option('--expires <time>', 'stops working after this time, such as 30d or 12h').argParser(parseLifetime),
+    )
+    .addOption(dataOption())
+    .action((name: string, options: DataOption & { label: string; expires?: number }) =>
+      withUsers(options, (ports) => keyAdd(ports, name, options.label, options.expires)),
+    );
+  key
+    .command('list [user]')
+    .description('list API keys')
+    .option('--json', 'as JSON')
+    .addOption(dataOption())
+    .action((name: string | undefined, options: DataOption & { json?: true }) =>
+      withUsers(options, (ports) => keyList(ports, name, options.json === true)),
+    );
+  key
+    .command('revoke <id>')
+    .description('revoke an API key and end its streams')
+    .addOption(dataOption())
+    .action((id: string, options: DataOption) => withUsers(options, (ports) => keyRevoke(ports, id)));
+
+  program
+    .command('curl [user]')
+    .description('print a curl command to send to a teammate')
+    .addOption(dataOption())
+    .action(async (name: string | undefined, { data }: DataOption) => {
+      const folder = await openDataFolder(data);
+      const url = (await new EndpointFile(folder).read()) ?? `http://${defaultListen}`;
+      terminal.out(curlFor(await new UsersFile(folder).read(), name, url));
+    });
+
+  return program;
+}
+
+interface ServeFlags extends DataOption {
+  readonly listen: Listen;
+  readonly upstream: string;
+  readonly allowHost: readonly string[];
+  readonly allowOrigin: readonly string[];
+  readonly maxBody: number;
+  readonly logFormat: LogFormat;
+}
+
+function dataOption(): Option {
+  return new Option('--data <folder>', 'where users are kept').env('OLLAMA_GUARD_DATA').default(defaultDataFolder());
+}
+
+function passwordOptions(command: Command): Command {
+  return command
+    .option('--password-stdin', 'read the password from standard input')
+    .addOption(
+      new Option('--hash-stdin', 'read a bcrypt hash (htpasswd, Caddy) from standard input').conflicts('passwordStdin'),
+    );
+}
+
+function passwordSource({ passwordStdin, hashStdin }: PasswordOptions): PasswordSource {
+  if (hashStdin) return 'hash';
+  return passwordStdin ? 'stdin' : 'generate';
+}

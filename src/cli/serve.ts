@@ -1,0 +1,60 @@
+import { once } from 'node:events';
+import type { GuardConfig } from '../guard/config.ts';
+import { GuardError } from '../guard/errors.ts';
+import { upstreamAnswers } from '../guard/forward/probe.ts';
+import type { User } from '../guard/identity/users.ts';
+import type { GuardState } from '../guard/state.ts';
+import { GuardHost } from '../threads/guardHost.ts';
+import { formatEvent, type LogFormat } from './log.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Streams under way get this long when the guard is told to stop, in milliseconds. */
+const drainMs = 10_000;
+
+const probeTimeoutMs = 3_000;
+
+/** What `serve` and `try` run with. */
+export interface ServeOptions {
+  readonly config: GuardConfig;
+  readonly users: readonly User[];
+  readonly logFormat: LogFormat;
+  readonly terminal: Terminal;
+  /** Called once the guard listens; what it returns is called when the guard has stopped. */
+  readonly onListening: (url: string, setUsers: (users: readonly User[]) => void) => Promise<() => Promise<void>>;
+}
+
+/**
+ * Runs a guard until SIGINT or SIGTERM, then lets streams drain.
+ *
+ * @throws GuardError why it could not start, or why it broke.
+ */
+export async function serve({ config, users, logFormat, terminal, onListening }: ServeOptions): Promise<void> {
+  const broken = Promise.withResolvers<never>();
+  broken.promise.catch(() => undefined);
+  const host = new GuardHost({
+    onState: (state) => {
+      if (state.status === 'failed') broken.reject(failure(state));
+    },
+    onEvents: (events, dropped) => {
+      for (const event of events) terminal.say(formatEvent(event, logFormat));
+      if (dropped > 0)
+        terminal.say(formatEvent({ type: 'error', message: `${dropped} log lines left out` }, logFormat));
+    },
+  });
+  const signalled = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  try {
+    const state = await host.start(config, users);
+    if (state.status !== 'running') throw await broken.promise;
+    const done = await onListening(state.url, (changed) => host.setUsers(changed));
+    if (!(await upstreamAnswers(config.upstream, probeTimeoutMs))) {
+      terminal.say(`Ollama does not answer at ${config.upstream} yet. Start it with: ollama serve`);
+    }
+    await Promise.race([signalled, broken.promise]).finally(done);
+  } finally {
+    await host.dispose(drainMs);
+  }
+}
+
+function failure({ code, message }: GuardState & { status: 'failed' }): Error {
+  return code === undefined ? new Error(message) : new GuardError(code, message);
+}

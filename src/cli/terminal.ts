@@ -1,0 +1,25 @@
+/** Where a command reads and writes; replaced in tests. */
+export interface Terminal {
+  /** What a script would take: answers and secrets. */
+  out(line: string): void;
+  /** What is said to a person. */
+  say(line: string): void;
+  /** All of standard input. */
+  readInput(): Promise<string>;
+}
+
+/** The process's own standard streams. */
+export const processTerminal: Terminal = {
+  out: (line) => void process.stdout.write(`${line}\n`),
+  say: (line) => void process.stderr.write(`${line}\n`),
+  async readInput() {
+    const chunks: Buffer[] = [];
+    for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
+    return Buffer.concat(chunks).toString('utf8');
+  },
+};
+
+/** The password on standard input: all of it but one line end. */
+export async function readPassword(terminal: Terminal): Promise<string> {
+  return (await terminal.readInput()).replace(/\r?\n$/, '');
+}
