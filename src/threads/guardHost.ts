@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { GuardConfig } from '../guard/config.ts';
+import type { GuardError } from '../guard/errors.ts';
 import { checkPassword } from '../guard/identity/password.ts';
 import type { User } from '../guard/identity/users.ts';
 import type { GuardState } from '../guard/state.ts';
@@ -52,6 +53,11 @@ export class GuardHost {
    */
   stop(drainMs: number): Promise<GuardState> {
     return this.#inTurn(() => this.#stop(drainMs));
+  }
+
+  /** Takes the state `failed` for a start that came to grief before it reached the threads. */
+  fail({ code, message }: GuardError): void {
+    this.#setState({ status: 'failed', code, message });
   }
 
   /** Replaces the users of a running guard, from the next request on. */

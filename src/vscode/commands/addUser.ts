@@ -1,0 +1,42 @@
+import { l10n, window } from 'vscode';
+import { addUser as added, isTaken, userNameProblem } from '../../guard/identity/users.ts';
+import { type Role, roleNames } from '../../guard/policy/policy.ts';
+import type { GuardService } from '../guardService.ts';
+import { askPassword } from './ask.ts';
+import { showPassword } from './showSecret.ts';
+
+/** Asks for a name, a role and a password, and adds the user. */
+export async function addUser(guard: GuardService): Promise<void> {
+  const title = l10n.t('Add User');
+  const users = await guard.users();
+  const name = await window.showInputBox({
+    title,
+    prompt: l10n.t('The user name'),
+    placeHolder: 'alice',
+    ignoreFocusOut: true,
+    validateInput: (value) => {
+      if (value === '') return undefined;
+      return isTaken(users, value) ? l10n.t('There is a user {0} already.', value) : userNameProblem(value);
+    },
+  });
+  if (name === undefined || name === '') return;
+  const role = await askRole(title);
+  if (role === undefined) return;
+  const chosen = await askPassword(title);
+  if (chosen === undefined) return;
+
+  const hash = await guard.hashPassword(chosen.password);
+  await guard.updateUsers((current) => added(current, name, role, hash));
+  if (chosen.generated) await showPassword(name, chosen.password);
+  else void window.showInformationMessage(l10n.t('Added {0} as {1}.', name, role));
+}
+
+async function askRole(title: string): Promise<Role | undefined> {
+  const details: Readonly<Record<Role, string>> = {
+    viewer: l10n.t('Sees the models'),
+    member: l10n.t('Sees and uses the models'),
+    admin: l10n.t('Also pulls, creates and deletes models'),
+  };
+  const items = roleNames.map((role) => ({ label: role, detail: details[role], role }));
+  return (await window.showQuickPick(items, { title, placeHolder: l10n.t('What may this user do?') }))?.role;
+}

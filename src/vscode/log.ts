@@ -1,0 +1,58 @@
+import type { LogOutputChannel } from 'vscode';
+import type { GuardEvent } from '../guard/usage/events.ts';
+import { type LogLevel, readLogLevel } from './settings.ts';
+
+const ranks: Readonly<Record<LogLevel, number>> = { error: 0, info: 1, debug: 2 };
+
+/** Cuts API keys out of a text, whoever put them there: the log is the last place to keep one. */
+export function redact(text: string): string {
+  return text.replace(/\b(og_[a-z2-9]{10})_[A-Za-z0-9_-]+/g, '$1_…').replace(/\b(Basic|Bearer) \S+/gi, '$1 …');
+}
+
+/** The guard's log in the Output panel. Log lines are not localised. */
+export class Log {
+  readonly #channel: LogOutputChannel;
+
+  constructor(channel: LogOutputChannel) {
+    this.#channel = channel;
+  }
+
+  show(): void {
+    this.#channel.show(true);
+  }
+
+  info(text: string): void {
+    if (this.#shows('info')) this.#channel.info(redact(text));
+  }
+
+  error(text: string): void {
+    this.#channel.error(redact(text));
+  }
+
+  /** Writes what the guard reported, as far as the log level goes. */
+  events(events: readonly GuardEvent[], dropped: number): void {
+    for (const event of events) this.#event(event);
+    if (dropped > 0) this.info(`${dropped} lines left out`);
+  }
+
+  #event(event: GuardEvent): void {
+    switch (event.type) {
+      case 'request': {
+        if (!this.#shows('debug')) return;
+        const { status, method, path, user, address, milliseconds, complete } = event;
+        const end = complete ? '' : ' (cut off)';
+        this.#channel.info(`${status} ${method} ${path} ${user ?? '-'} ${address} ${milliseconds} ms${end}`);
+        return;
+      }
+      case 'sign-in-failed':
+        if (this.#shows('info')) this.#channel.warn(`Sign-in failed from ${event.address}: ${event.reason}`);
+        return;
+      case 'error':
+        this.error(event.message);
+    }
+  }
+
+  #shows(level: LogLevel): boolean {
+    return ranks[level] <= ranks[readLogLevel()];
+  }
+}

@@ -1,0 +1,268 @@
+/**
+ * One VS Code on one imaginary computer: its own user data, extensions, HOME and browser profile in a temporary folder;
+ * code-server as the server side, headless Chromium as the window. All traffic stays on 127.0.0.1.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:http';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { chromiumPath, nodePath } from './setup.ts';
+import { Workbench } from './workbench.ts';
+
+const entry = path.join(import.meta.dirname, 'node_modules', 'code-server', 'out', 'node', 'entry.js');
+
+/** A setting's value, as it stands in settings.json. */
+export type Setting = string | number | boolean | null | readonly Setting[] | { readonly [key: string]: Setting };
+
+/** User settings by their full names. */
+export type Settings = Readonly<Record<string, Setting>>;
+
+/** Quiet and the same everywhere: no welcome pages, chat, telemetry, updates or motion. */
+const calm: Settings = {
+  'workbench.startupEditor': 'none',
+  'workbench.editor.useModal': 'off',
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'workbench.enableExperiments': false,
+  'chat.disableAIFeatures': true,
+  'telemetry.telemetryLevel': 'off',
+  'extensions.autoUpdate': 'off',
+  'extensions.autoCheckUpdates': false,
+  'extensions.ignoreRecommendations': true,
+  'update.mode': 'none',
+  'git.enabled': false,
+  // The window follows page.emulateMedia({ colorScheme }), live.
+  'window.autoDetectColorScheme': true,
+  'workbench.preferredDarkColorTheme': 'Dark Modern',
+  'workbench.preferredLightColorTheme': 'Light Modern',
+};
+
+/** A port nobody listens on at the moment. */
+export async function freePort(host = '127.0.0.1'): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, host, resolve));
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** Asks `condition` until it gives something, and throws with `what` when it does not for 20 s. */
+export async function until<T>(
+  what: string,
+  condition: () => Promise<T | undefined | false> | T | undefined | false,
+): Promise<T> {
+  const giveUp = performance.now() + 20_000;
+  for (;;) {
+    const result = await condition();
+    if (result !== undefined && result !== false) return result;
+    if (performance.now() > giveUp) throw new Error(`waited in vain: ${what}`);
+    await sleep(50);
+  }
+}
+
+function isHealthy(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const request = get({ host: '127.0.0.1', port, path: '/healthz', agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    request.on('error', () => resolve(false));
+  });
+}
+
+/** What differs between one editor and another. */
+export interface EditorOptions {
+  /** The packaged extensions (vsix files) to install. */
+  readonly extensions: readonly string[];
+  /** User settings beside the calm ones. */
+  readonly settings?: Settings;
+  /** The editor's port; a free one by default. */
+  readonly port?: number;
+}
+
+/** A running editor without a window: the part that `try:vscode` shows in somebody's own browser. */
+export class Editor {
+  readonly root = mkdtempSync(path.join(tmpdir(), 'ollama-guard-e2e-'));
+  readonly folder = path.join(this.root, 'project');
+  readonly data = path.join(this.root, 'data');
+  #server: ChildProcess | undefined;
+  #url = '';
+
+  /** Installs the extensions and starts the editor. */
+  static async start(options: EditorOptions): Promise<Editor> {
+    const editor = new Editor();
+    try {
+      for (const folder of [editor.folder, path.join(editor.root, 'home')]) mkdirSync(folder);
+      editor.writeSettings(options.settings ?? {});
+      for (const vsix of options.extensions) editor.#run('--install-extension', vsix, '--force');
+      await editor.#serve(options.port ?? (await freePort()));
+      return editor;
+    } catch (error) {
+      await editor.stop();
+      throw error;
+    }
+  }
+
+  /** Where a browser finds this editor, with its project folder open. */
+  get url(): string {
+    return `${this.#url}/?folder=${encodeURIComponent(this.folder)}`;
+  }
+
+  /** Replaces the user settings. A window that is open sees them after its next reload. */
+  writeSettings(settings: Settings): void {
+    const file = path.join(this.data, 'User', 'settings.json');
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, JSON.stringify({ ...calm, ...settings }, undefined, 2));
+  }
+
+  /** Every file that the editor and its extensions have written so far: settings, state, logs. */
+  files(): string[] {
+    return readdirSync(this.data, { recursive: true, withFileTypes: true })
+      .filter((found) => found.isFile())
+      .map((found) => path.join(found.parentPath, found.name));
+  }
+
+  /** The lines of all log files whose path matches. */
+  logLines(file: RegExp): string[] {
+    return this.files()
+      .filter((name) => name.endsWith('.log') && file.test(name))
+      .flatMap((name) => readFileSync(name, 'utf8').split('\n'));
+  }
+
+  /** Ends the editor with everything it started, and removes its folder. */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    if (server?.pid !== undefined && server.exitCode === null && server.signalCode === null) {
+      const group = -server.pid; // The server's own process group: extension hosts and watchers are in it.
+      const gone = new Promise((resolve) => server.once('exit', resolve));
+      process.kill(group, 'SIGTERM');
+      const impatience = setTimeout(() => process.kill(group, 'SIGKILL'), 5_000);
+      await gone;
+      clearTimeout(impatience);
+    }
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  #arguments(): string[] {
+    return [
+      entry,
+      ...['--config', path.join(this.root, 'config.yaml')],
+      ...['--user-data-dir', this.data],
+      ...['--extensions-dir', path.join(this.root, 'extensions')],
+    ];
+  }
+
+  #environment(): NodeJS.ProcessEnv {
+    const inherited = Object.entries(process.env).filter(([name]) => !/^(VSCODE_|XDG_|NODE_|npm_)/.test(name));
+    return {
+      ...Object.fromEntries(inherited),
+      PATH: path.dirname(nodePath) + path.delimiter + process.env.PATH,
+      HOME: path.join(this.root, 'home'),
+      EXTENSIONS_GALLERY: '{}', // Asks no extension marketplace for anything.
+    };
+  }
+
+  #run(...args: readonly string[]): void {
+    execFileSync(nodePath, [...this.#arguments(), ...args], { env: this.#environment(), stdio: 'pipe' });
+  }
+
+  async #serve(port: number): Promise<void> {
+    const logFile = path.join(this.root, 'server.log');
+    const log = openSync(logFile, 'a');
+    const flags = [
+      '--disable-telemetry',
+      '--disable-update-check',
+      '--disable-workspace-trust',
+      '--ignore-last-opened',
+    ];
+    const server = spawn(
+      nodePath,
+      [...this.#arguments(), '--auth', 'none', '--bind-addr', `127.0.0.1:${port}`, ...flags],
+      { env: this.#environment(), stdio: ['ignore', log, log], detached: true },
+    );
+    closeSync(log);
+    this.#server = server;
+    await until('code-server answers', () => {
+      if (server.exitCode !== null) throw new Error(`code-server ended:\n${readFileSync(logFile, 'utf8')}`);
+      return isHealthy(port);
+    });
+    this.#url = `http://127.0.0.1:${port}`;
+  }
+}
+
+/** An editor with one window, and everything that went wrong in it. */
+export class EditorWindow {
+  readonly editor: Editor;
+  readonly workbench: Workbench;
+  readonly #browser: BrowserContext;
+  readonly #consoleErrors: string[] = [];
+  readonly #foreignRequests: string[] = [];
+
+  private constructor(editor: Editor, browser: BrowserContext, page: Page) {
+    this.editor = editor;
+    this.#browser = browser;
+    this.workbench = new Workbench(page);
+    page.on('console', (message) => {
+      // What an extension throws and nobody catches arrives as `[publisher.name]message`.
+      if (message.type() === 'error' && /^\[[\w-]+\.[\w-]+\]/.test(message.text())) {
+        this.#consoleErrors.push(message.text());
+      }
+    });
+    browser.on('request', (request) => {
+      const { protocol, hostname } = new URL(request.url());
+      // vscode-cdn.net is answered by the service worker of webviews, in the browser itself.
+      const isLocal = hostname === '127.0.0.1' || hostname.endsWith('.vscode-cdn.net');
+      if (protocol.startsWith('http') && !isLocal) this.#foreignRequests.push(request.url());
+    });
+  }
+
+  /** Starts an editor and opens a window on it. */
+  static async open(options: EditorOptions): Promise<EditorWindow> {
+    const editor = await Editor.start(options);
+    try {
+      const browser = await chromium.launchPersistentContext(path.join(editor.root, 'profile'), {
+        executablePath: chromiumPath,
+        viewport: { width: 1280, height: 800 },
+        colorScheme: 'dark',
+        reducedMotion: 'reduce',
+        permissions: ['clipboard-read', 'clipboard-write'],
+        args: [
+          '--no-sandbox', // Chromium's sandbox does not start as root.
+          '--disable-gpu',
+          '--no-first-run',
+          '--disable-background-networking',
+          '--disable-component-update',
+          '--disable-sync',
+          '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1',
+        ],
+      });
+      const window = new EditorWindow(editor, browser, browser.pages()[0] ?? (await browser.newPage()));
+      await window.workbench.open(editor.url);
+      return window;
+    } catch (error) {
+      await editor.stop();
+      throw error;
+    }
+  }
+
+  /** Errors of extensions, from the extension hosts' logs and the window's console, since the start. */
+  hostErrors(): string[] {
+    const logged = this.editor.logLines(/remoteexthost\.log$/).filter((line) => line.includes('[error]'));
+    return [...logged, ...this.#consoleErrors];
+  }
+
+  /** What the window asked of other computers. */
+  foreignRequests(): readonly string[] {
+    return this.#foreignRequests;
+  }
+
+  /** Closes the window, then ends the editor. */
+  async close(): Promise<void> {
+    await this.#browser.close();
+    await this.editor.stop();
+  }
+}

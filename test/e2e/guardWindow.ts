@@ -1,0 +1,151 @@
+/** A VS Code window with the packaged Ollama Guard in it, and a demo Ollama behind that. */
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import type { SuiteContext, TestContext } from 'node:test';
+import type { Locator } from 'playwright-core';
+import { type DemoOllama, type DemoOptions, startDemoOllama } from '../../src/demo/demoOllama.ts';
+import { EditorWindow, freePort, type Settings, until } from './editor.ts';
+import { guardVsix } from './project.ts';
+import { command, extensionId, statusItemId, texts } from './texts.ts';
+import type { Workbench } from './workbench.ts';
+
+const shots = path.join(import.meta.dirname, 'shots');
+
+/** What differs between one test file's window and another's. */
+export interface GuardWindowOptions {
+  readonly demo?: DemoOptions;
+  /** Settings beside the guard's port and upstream, which are set to a free port and the demo. */
+  readonly settings?: Settings;
+  /** Further extensions (vsix files). */
+  readonly extensions?: readonly string[];
+}
+
+/** One window for one test file. */
+export class GuardWindow {
+  readonly demo: DemoOllama;
+  readonly port: number;
+  readonly window: EditorWindow;
+  #errorsSeen = 0;
+
+  private constructor(demo: DemoOllama, port: number, window: EditorWindow) {
+    this.demo = demo;
+    this.port = port;
+    this.window = window;
+  }
+
+  /** Starts a demo Ollama and an editor, and waits until the extension has put its item on the status bar. */
+  static async open(options: GuardWindowOptions = {}): Promise<GuardWindow> {
+    const demo = await startDemoOllama(options.demo);
+    try {
+      const port = await freePort();
+      const window = await EditorWindow.open({
+        extensions: [guardVsix, ...(options.extensions ?? [])],
+        settings: { 'ollamaGuard.port': port, 'ollamaGuard.upstream': demo.url, ...options.settings },
+      });
+      const guard = new GuardWindow(demo, port, window);
+      await guard.status.waitFor();
+      return guard;
+    } catch (error) {
+      await demo.stop();
+      throw error;
+    }
+  }
+
+  get workbench(): Workbench {
+    return this.window.workbench;
+  }
+
+  /** Where the guard answers. */
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** The extension's status bar item. */
+  get status(): Locator {
+    return this.workbench.statusItem(extensionId, statusItemId);
+  }
+
+  /** What a screen reader says of the status bar item. */
+  async statusLabel(): Promise<string> {
+    return (await this.status.getByRole('button').first().getAttribute('aria-label')) ?? '';
+  }
+
+  /** Waits until the status bar says `label`. */
+  async expectStatus(label: RegExp): Promise<void> {
+    await this.status.getByRole('button', { name: label }).first().waitFor();
+  }
+
+  /** What hovering over the status bar item shows. */
+  async statusTooltip(): Promise<string> {
+    await this.status.hover();
+    return await this.workbench.page.locator('.monaco-hover:visible').first().innerText();
+  }
+
+  /** Runs one of the extension's commands by the palette. */
+  async run(title: string): Promise<void> {
+    await this.workbench.command(command(title));
+  }
+
+  /** Does what puts something on the clipboard, and gives that. */
+  async copied(action: () => Promise<void>): Promise<string> {
+    const { workbench } = this;
+    const before = `nothing copied at ${performance.now()}`;
+    await workbench.setClipboard(before);
+    await action();
+    return await until('something copied', async () => {
+      const text = await workbench.clipboard();
+      return text !== before && text;
+    });
+  }
+
+  /** Add User, as far as the password: answers name and role. */
+  async beginUser(name: string, role: string): Promise<void> {
+    await this.run('Add User');
+    await this.workbench.expectQuick(texts.addUser.name);
+    await this.workbench.enter(name);
+    await this.workbench.pick(role);
+  }
+
+  /** Adds a user with a generated password, and gives that. */
+  async addUser(name: string, role: string): Promise<string> {
+    await this.beginUser(name, role);
+    const password = await this.copied(() => this.workbench.pick(texts.addUser.generate));
+    await this.workbench.toastText(texts.addUser.passwordFor(name));
+    await this.workbench.clearToasts();
+    return password;
+  }
+
+  /** Takes a picture in the dark and in the light theme. */
+  async shoot(name: string): Promise<void> {
+    mkdirSync(shots, { recursive: true });
+    for (const theme of ['light', 'dark'] as const) {
+      await this.workbench.theme(theme);
+      await this.workbench.page.screenshot({ path: path.join(shots, `${name}-${theme}.png`) });
+    }
+  }
+
+  /**
+   * For `afterEach`: fails a test during which the extension host logged an error. Of a test that failed it keeps a
+   * picture, and leaves no quick pick or notification in the way of the next one.
+   */
+  async check(test: TestContext | SuiteContext): Promise<void> {
+    // `passed` is not in the types of Node 24: https://nodejs.org/docs/latest-v24.x/api/test.html#contextpassed
+    if ('passed' in test && test.passed === false) {
+      const { page } = this.workbench;
+      mkdirSync(shots, { recursive: true });
+      await page.screenshot({ path: path.join(shots, `failed-${test.name.replaceAll(/\W+/g, '-')}.png`) });
+      for (let i = 0; i < 3; i++) await page.keyboard.press('Escape');
+      await this.workbench.clearToasts();
+    }
+    const errors = this.window.hostErrors().slice(this.#errorsSeen);
+    this.#errorsSeen += errors.length;
+    assert.deepEqual(errors, [], 'the extension host logged errors');
+  }
+
+  /** Closes the window, the editor and the demo. */
+  async close(): Promise<void> {
+    await this.window.close();
+    await this.demo.stop();
+  }
+}

@@ -1,0 +1,38 @@
+/** Every name and word of the extension that these tests go by, in one place. */
+
+/** The extension's id. */
+export const extensionId = 'ollama-guard.ollama-guard';
+
+/** Its status bar item. */
+export const statusItemId = 'ollamaGuard.status';
+
+/** A command as the palette shows it. */
+export function command(title: string): string {
+  return `Ollama Guard: ${title}`;
+}
+
+/** Words of its user interface. */
+export const texts = {
+  status: {
+    stopped: /stopped/i,
+    running: /running/i,
+    failed: /failed/i,
+  },
+  addUser: {
+    name: 'name',
+    generate: 'Generate a password',
+    type: 'Type a password',
+    again: 'again',
+    differ: 'differ',
+    taken: 'already',
+    passwordFor: (name: string) => `Password for ${name}`,
+  },
+  copyCurl: {
+    newKey: 'New API key',
+    askPassword: 'Ask for the password',
+  },
+  apiKey: {
+    label: 'label',
+  },
+  showLog: 'Show Log',
+} as const;

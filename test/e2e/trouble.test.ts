@@ -1,0 +1,64 @@
+/** What a person sees when it does not work. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { basic, get, isOpen } from './client.ts';
+import { GuardWindow } from './guardWindow.ts';
+import { texts } from './texts.ts';
+
+describe('trouble', () => {
+  let guard: GuardWindow;
+
+  before(async () => {
+    guard = await GuardWindow.open();
+  });
+  after(() => guard?.close());
+  afterEach((test) => guard.check(test));
+
+  /** One message, with a way to the log, and the status bar in its colour of errors. */
+  async function expectFailure(words: RegExp): Promise<void> {
+    const { workbench } = guard;
+    await workbench.toasts(words).waitFor();
+    await guard.expectStatus(texts.status.failed);
+    assert.match((await guard.status.getAttribute('class')) ?? '', /\berror-kind\b/);
+    assert.equal(await workbench.toasts().count(), 1, 'one message');
+    await workbench.toastButton(words, texts.showLog);
+    await workbench.page.locator('[id="workbench.panel.output"] .view-line').first().waitFor();
+    await workbench.command('View: Hide Panel');
+    await workbench.clearToasts();
+  }
+
+  it('a port that is taken: says so, takes no other, and starts when it is free', async () => {
+    const squatter = createServer().listen(guard.port, '127.0.0.1');
+    try {
+      await guard.run('Start');
+      await expectFailure(new RegExp(`${guard.port}`));
+      await guard.shoot('port-taken');
+    } finally {
+      await new Promise((resolve) => squatter.close(resolve));
+    }
+    await guard.run('Start');
+    await guard.expectStatus(texts.status.running);
+    assert.equal(await isOpen(guard.port), true);
+  });
+
+  it('an Ollama that is not running: 503 that says so, and the guard goes on', async () => {
+    const credential = basic('alice', await guard.addUser('alice', 'viewer'));
+    await guard.demo.stop();
+    const reply = await get(`${guard.url}/api/tags`, credential);
+    assert.equal(reply.status, 503);
+    assert.match(reply.body, /Ollama/);
+    await guard.expectStatus(texts.status.running);
+    await guard.run('Stop');
+    await guard.expectStatus(texts.status.stopped);
+  });
+
+  it('an upstream that is no address', async () => {
+    guard.window.editor.writeSettings({ 'ollamaGuard.port': guard.port, 'ollamaGuard.upstream': 'localhost 11434' });
+    await guard.workbench.reload();
+    await guard.expectStatus(texts.status.stopped);
+    await guard.run('Start');
+    await expectFailure(/ollamaGuard\.upstream/);
+    assert.equal(await isOpen(guard.port), false);
+  });
+});

@@ -1,0 +1,87 @@
+import type { TestContext } from 'node:test';
+import bcrypt from 'bcryptjs';
+import { type GuardConfigInput, parseConfig } from '../../src/guard/config.ts';
+import { Guard, type GuardOptions } from '../../src/guard/guard.ts';
+import type { User } from '../../src/guard/identity/users.ts';
+import type { GuardEvent } from '../../src/guard/usage/events.ts';
+import type { FakeOllama } from './fakeOllama.ts';
+import { team } from './people.ts';
+import { type RawRequest, type RawResponse, request } from './rawClient.ts';
+import { Signal } from './signal.ts';
+
+/** What a test may choose of its guard. */
+export interface TestGuardOptions {
+  readonly users?: readonly User[];
+  readonly config?: Partial<GuardConfigInput>;
+  readonly failedLogins?: GuardOptions['failedLogins'];
+  /** Instead of a real bcrypt compare. */
+  readonly comparePassword?: GuardOptions['comparePassword'];
+}
+
+/** A guard that runs in the process of the test, with a real bcrypt compare. */
+export interface TestGuard {
+  readonly guard: Guard;
+  readonly port: number;
+  /** Every password that was compared, and what with. */
+  readonly compares: { readonly password: string; readonly hash: string }[];
+  /** Every event reported so far. */
+  readonly events: GuardEvent[];
+  /** One request on a connection of its own. */
+  call(what: RawRequest): Promise<RawResponse>;
+  /** Waits until an event has been reported. */
+  event<T extends GuardEvent['type']>(type: T): Promise<GuardEvent & { readonly type: T }>;
+}
+
+/** Starts a guard for the team, in front of an upstream; it stops with the test. */
+export async function startGuard(
+  t: TestContext,
+  upstream: FakeOllama | string,
+  options: TestGuardOptions = {},
+): Promise<TestGuard> {
+  const compares: TestGuard['compares'] = [];
+  const events: GuardEvent[] = [];
+  const changed = new Signal();
+  const compare = options.comparePassword ?? ((password, hash) => bcrypt.compare(password, hash));
+  const config = parseConfig({
+    host: '127.0.0.1',
+    port: 0,
+    upstream: typeof upstream === 'string' ? upstream : upstream.url,
+    ...options.config,
+  });
+  const guard = await Guard.start({
+    config,
+    users: options.users ?? team.users,
+    comparePassword: (password, hash) => {
+      compares.push({ password, hash });
+      return compare(password, hash);
+    },
+    onReport: (report) => {
+      events.push(...report.events);
+      changed.notify();
+    },
+    ...(options.failedLogins && { failedLogins: options.failedLogins }),
+  });
+  t.after(() => guard.stop(0));
+  const port = Number(new URL(guard.url).port);
+  return {
+    guard,
+    port,
+    compares,
+    events,
+    call: (what) => request(t, port, what),
+    event: (type) => changed.until(() => events.find((event) => event.type === type) as never),
+  };
+}
+
+/**
+ * How a request may reach the upstream: on a new connection, or on one that an earlier request has left open. Most
+ * failures of http-proxy look different on the two.
+ */
+export const upstreamConnections = ['new', 'kept-alive'] as const;
+
+/** Makes the guard hold an idle connection to its upstream when that is asked for. Returns the requests it took. */
+export async function warm(guard: TestGuard, connection: (typeof upstreamConnections)[number]): Promise<number> {
+  if (connection === 'new') return 0;
+  await guard.call({ path: '/api/version', headers: { authorization: team.mia.bearer } });
+  return 1;
+}
