@@ -20,9 +20,11 @@ const httpProxyExtend = {
   },
 };
 
-/** CommonJS packages inside an ES module bundle still call `require` for Node's own modules. */
-const requireBanner =
-  "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);";
+/** CommonJS packages inside an ES module bundle still use what CommonJS gives them. */
+const commonJsBanner = [
+  "import { createRequire as __createRequire } from 'node:module';",
+  'const require = __createRequire(import.meta.url), __filename = import.meta.filename;',
+].join('');
 
 /** @type {import('esbuild').BuildOptions} */
 const common = {
@@ -43,11 +45,11 @@ export const bundles = [
   {
     ...common,
     entryPoints: ['src/threads/guardThread.ts'],
-    banner: { js: requireBanner },
+    banner: { js: commonJsBanner },
     plugins: [httpProxyExtend],
   },
   { ...common, entryPoints: ['src/threads/hashThread.ts'] },
-  { ...common, entryPoints: ['src/cli.ts'], banner: { js: requireBanner } },
+  { ...common, entryPoints: ['src/cli.ts'], banner: { js: commonJsBanner } },
 ];
 
 if (import.meta.main ?? process.argv[1]?.endsWith('esbuild.mjs')) {

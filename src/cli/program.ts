@@ -3,7 +3,7 @@ import { MiB, parseConfig } from '../guard/config.ts';
 import { type Role, roleNames } from '../guard/policy/policy.ts';
 import { HashClient } from '../threads/hashClient.ts';
 import { curlFor } from './curl.ts';
-import { defaultDataFolder, openDataFolder } from './dataFolder.ts';
+import { dataUnavailable, defaultDataFolder, openDataFolder } from './dataFolder.ts';
 import { EndpointFile } from './endpointFile.ts';
 import type { LogFormat } from './log.ts';
 import { collect, type Listen, parseLifetime, parseListen, parsePort, parsePositive } from './options.ts';
@@ -96,10 +96,10 @@ export function createProgram(terminal: Terminal, version: string): Command {
         logFormat: options.logFormat,
         terminal,
         onListening: async (url, setUsers) => {
+          await endpoint.write(url).catch((error: unknown) => terminal.say(dataUnavailable(folder, error).message));
           const unwatch = file.watch(setUsers, (error) =>
             terminal.say(`${(error as Error).message} The users stay as they were.`),
           );
-          await endpoint.write(url);
           terminal.out(`listening on ${url}`);
           return async () => {
             unwatch();

@@ -41,7 +41,10 @@ export async function serve({ config, users, logFormat, terminal, onListening }:
         terminal.say(formatEvent({ type: 'error', message: `${dropped} log lines left out` }, logFormat));
     },
   });
-  const signalled = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  const over = new AbortController();
+  const { signal } = over;
+  const signalled = Promise.race([once(process, 'SIGINT', { signal }), once(process, 'SIGTERM', { signal })]);
+  signalled.catch(() => undefined);
   try {
     const state = await host.start(config, users);
     if (state.status !== 'running') throw await broken.promise;
@@ -51,6 +54,8 @@ export async function serve({ config, users, logFormat, terminal, onListening }:
     }
     await Promise.race([signalled, broken.promise]).finally(done);
   } finally {
+    // From here on a second Ctrl+C ends the process at once.
+    over.abort();
     await host.dispose(drainMs);
   }
 }

@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Dialect, dialectOf } from './routes.ts';
 
 /**
@@ -78,9 +78,12 @@ export interface RefusalDetails {
   readonly retryAfter?: number;
   /** The methods this path does take, for a 405. */
   readonly allow?: string;
-  /** Close the connection after the answer, because the rest of the request is not going to be read. */
+  /** Close the connection after the answer, because what follows on it cannot be trusted. */
   readonly close?: boolean;
 }
+
+/** The rest of a refused request is read and thrown away for this long, in milliseconds. */
+const discardMs = 10_000;
 
 /**
  * Answers with a refusal. Does nothing when an answer has begun: a half-sent 200 never gets an error text appended.
@@ -99,4 +102,17 @@ export function refuse(res: ServerResponse, code: RefusalCode, path: string, det
   if (details.allow !== undefined) res.setHeader('allow', details.allow);
   if (details.close) res.setHeader('connection', 'close');
   res.end(body);
+  discardRest(res.req);
+}
+
+/**
+ * Takes a body nobody wants off the wire for a while. A sender that writes all before it reads (Python's clients do)
+ * would otherwise meet a closed connection and never see the refusal.
+ */
+function discardRest(req: IncomingMessage): void {
+  if (req.complete) return;
+  const cutOff = setTimeout(() => req.destroy(), discardMs).unref();
+  req.once('close', () => clearTimeout(cutOff));
+  req.unpipe();
+  req.resume();
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createFailedLogins, type FailedLogins } from './admission/failedLogins.ts';
 import { type RefusalCode, type RefusalDetails, refuse } from './answers.ts';
 import { endpointUrl, type GuardConfig, isLoopback } from './config.ts';
@@ -30,9 +30,6 @@ export interface GuardOptions {
 /** Reports come at most four times a second. */
 const reportIntervalMs = 250;
 
-/** The rest of a refused request is read and thrown away for this long, so that its sender can read the refusal. */
-const discardMs = 10_000;
-
 const listenErrors: Readonly<Record<string, readonly [GuardErrorCode, (config: GuardConfig) => string]>> = {
   EADDRINUSE: [
     'address-in-use',
@@ -59,11 +56,17 @@ export class Guard {
   readonly #isOwnHost: (host: string) => boolean;
   readonly #origins: ReadonlySet<string>;
   readonly #live = new Map<ServerResponse, Identity>();
+  /** Connections that have not made a request yet. */
+  readonly #fresh = new Set<Socket>();
   #stopping = false;
 
   private constructor({ config, users, comparePassword, onReport, failedLogins }: GuardOptions) {
     this.#config = config;
     this.#server = createListener(config, (req, res) => this.#handle(req, res));
+    this.#server.on('connection', (socket) => {
+      this.#fresh.add(socket);
+      socket.once('close', () => this.#fresh.delete(socket));
+    });
     this.#forward = createForward(config);
     this.#authenticator = new Authenticator({ comparePassword, failedLogins: failedLogins ?? createFailedLogins() });
     this.#authenticator.setUsers(users);
@@ -121,6 +124,8 @@ export class Guard {
     this.#stopping = true;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
+    // Node does not count those as idle.
+    for (const socket of this.#fresh) socket.destroy();
     // `close` does not call back while a stream lives (http-proxy.md, rule 10).
     const cutOff = setTimeout(() => this.#server.closeAllConnections(), drainMs);
     await closed;
@@ -131,6 +136,7 @@ export class Guard {
 
   /** A request's way: entry, identity, policy, forward. Whatever no step says yes to is refused. */
   #handle(req: IncomingMessage, res: ServerResponse): void {
+    this.#fresh.delete(req.socket);
     const startedAt = performance.now();
     const path = canonicalPath(req.url ?? '');
     const request: Request = { req, res, path: path ?? '', startedAt };
@@ -139,7 +145,7 @@ export class Guard {
 
     const problem = this.#entryProblem(req, path);
     if (problem !== undefined) {
-      this.#refuse(request, problem, { close: problem !== 'foreign-host' && problem !== 'foreign-origin' });
+      this.#refuse(request, problem, { close: problem === 'bad-request' });
       return;
     }
     if (isPreflight(req)) {
@@ -171,6 +177,8 @@ export class Guard {
 
   /** Why a request may not come in at all, whoever sends it. */
   #entryProblem(req: IncomingMessage, path: string | undefined): RefusalCode | undefined {
+    // Node's parser takes HTTP/0.9 and 2.0 on this port too.
+    if (req.httpVersionMajor !== 1) return 'bad-request';
     const framing = framingProblem(req.rawHeaders);
     if (framing !== undefined) return framing;
     if (this.#stopping) return 'stopping';
@@ -203,7 +211,7 @@ export class Guard {
     }
     const problem = bodyProblem(req, decision.route.body, this.#config.maxBodyBytes);
     if (problem !== undefined) {
-      this.#refuse(request, problem, { close: true }, identity);
+      this.#refuse(request, problem, {}, identity);
       return;
     }
 
@@ -219,13 +227,8 @@ export class Guard {
   }
 
   #refuse(request: Request, code: RefusalCode, details: RefusalDetails = {}, identity?: Identity): void {
-    const { req, res, path } = request;
-    refuse(res, code, path, details);
+    refuse(request.res, code, request.path, this.#stopping ? { ...details, close: true } : details);
     this.#reportRequest(request, identity);
-    if (req.complete) return;
-    const cutOff = setTimeout(() => req.destroy(), discardMs).unref();
-    req.once('close', () => clearTimeout(cutOff));
-    req.resume();
   }
 
   #reportRequest({ req, res, path, startedAt }: Request, identity: Identity | undefined): void {

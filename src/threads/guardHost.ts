@@ -32,6 +32,8 @@ export class GuardHost {
   readonly #hash = new HashClient((reason) => this.#threadDied(reason));
   #state: GuardState = { status: 'stopped' };
   #thread: GuardThread | undefined;
+  /** The users as last told, also while the guard starts and cannot take them yet. */
+  #users: readonly User[] = [];
   /** Start and stop wait for one another here. */
   #last: Promise<void> = Promise.resolve();
 
@@ -45,7 +47,8 @@ export class GuardHost {
 
   /** Starts the guard, after any stop that is under way. The outcome is the state it resolves with. */
   start(config: GuardConfig, users: readonly User[]): Promise<GuardState> {
-    return this.#inTurn(() => this.#start(config, users));
+    this.#users = users;
+    return this.#inTurn(() => this.#start(config));
   }
 
   /**
@@ -62,6 +65,7 @@ export class GuardHost {
 
   /** Replaces the users of a running guard, from the next request on. */
   setUsers(users: readonly User[]): void {
+    this.#users = users;
     if (this.#state.status !== 'running') return;
     void this.#thread?.calls.setUsers.asEvent(users);
     this.#setState({ ...this.#state, users: users.length });
@@ -89,15 +93,17 @@ export class GuardHost {
     return done.then(() => this.#state);
   }
 
-  async #start(config: GuardConfig, users: readonly User[]): Promise<void> {
+  async #start(config: GuardConfig): Promise<void> {
     if (this.#state.status === 'running') return;
     this.#setState({ status: 'starting' });
+    const users = this.#users;
     const thread = this.#spawn();
     try {
       const result = await thread.calls.start(config, users);
       if ('url' in result) {
         const counts = { served: 0, active: 0 };
         this.#setState({ status: 'running', url: result.url, upstream: config.upstream, users: users.length, counts });
+        if (this.#users !== users) this.setUsers(this.#users);
         return;
       }
       const { code, message } = result;
@@ -150,7 +156,9 @@ export class GuardHost {
   /** Fails closed: without either thread nobody is let in, and the owner is told. */
   #threadDied(message: string): void {
     if (this.#thread === undefined) return;
-    void this.#endThread();
+    const ended = this.#endThread();
+    // The port is free when the thread has ended, and not before.
+    this.#last = this.#last.then(() => ended);
     this.#setState({ status: 'failed', code: 'thread-died', message });
   }
 

@@ -1,9 +1,11 @@
 /** A teammate: calls the guard from outside the editor, as a person with a terminal or as a program. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type IncomingMessage, type RequestOptions, request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 
 /** What came back from an HTTP request. */
 export interface Reply {
@@ -21,10 +23,19 @@ export function bearer(key: string): Record<string, string> {
   return { authorization: `Bearer ${key}` };
 }
 
+/** Sends a request on a connection of its own, and gives the answer once its headers are there. */
+async function send(url: string, options: RequestOptions, body?: string): Promise<IncomingMessage> {
+  return await new Promise((resolve, reject) => {
+    request(url, { ...options, agent: false }, resolve)
+      .once('error', reject)
+      .end(body);
+  });
+}
+
 /** GETs `url`. */
 export async function get(url: string, headers: Record<string, string> = {}): Promise<Reply> {
-  const response = await fetch(url, { headers });
-  return { status: response.status, body: await response.text() };
+  const response = await send(url, { headers });
+  return { status: response.statusCode ?? 0, body: await text(response) };
 }
 
 /**
@@ -44,11 +55,11 @@ export async function runCurl(command: string, input = ''): Promise<Reply> {
     bash.stdin.end(input);
     let output = '';
     let complaints = '';
-    bash.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text;
+    bash.stdout.setEncoding('utf8').on('data', (piece: string) => {
+      output += piece;
     });
-    bash.stderr.setEncoding('utf8').on('data', (text: string) => {
-      complaints += text;
+    bash.stderr.setEncoding('utf8').on('data', (piece: string) => {
+      complaints += piece;
     });
     const code = await new Promise((resolve) => bash.once('close', resolve));
     if (code !== 0) throw new Error(`${command}\nended with ${String(code)}: ${complaints}`);
@@ -80,27 +91,28 @@ export async function isOpen(port: number, host = '127.0.0.1'): Promise<boolean>
 
 /** A streaming answer under way. */
 export class Stream {
-  readonly #response: Response;
-  readonly #abort: AbortController;
   /** When each piece of the answer arrived, on the clock of `performance.now()`. */
   readonly arrivals: number[] = [];
-  /** Settles when the answer ends: complete, or cut. */
-  readonly ended: Promise<'complete' | 'cut'>;
+  /** How the answer ended, once it has. */
+  outcome: 'complete' | 'cut' | undefined;
+  readonly #response: IncomingMessage;
+  readonly #ended: Promise<void>;
 
-  private constructor(response: Response, abort: AbortController) {
+  private constructor(response: IncomingMessage) {
     this.#response = response;
-    this.#abort = abort;
-    this.ended = this.#read();
+    response.on('data', () => this.arrivals.push(performance.now()));
+    response.on('error', () => undefined); // A cut: `close` follows.
+    this.#ended = new Promise((resolve) => {
+      response.once('close', () => {
+        this.outcome = response.complete ? 'complete' : 'cut';
+        resolve();
+      });
+    });
   }
 
   /** Starts a request whose answer streams. */
-  static async open(url: string, init: RequestInit = {}): Promise<Stream> {
-    const abort = new AbortController();
-    return new Stream(await fetch(url, { ...init, signal: abort.signal }), abort);
-  }
-
-  get status(): number {
-    return this.#response.status;
+  static async open(url: string, options: RequestOptions = {}, body?: string): Promise<Stream> {
+    return new Stream(await send(url, options, body));
   }
 
   /** The longest silence between two pieces so far, in milliseconds. */
@@ -110,27 +122,18 @@ export class Stream {
 
   /** The client walks away. */
   async leave(): Promise<void> {
-    this.#abort.abort();
-    await this.ended;
-  }
-
-  async #read(): Promise<'complete' | 'cut'> {
-    try {
-      for await (const _piece of this.#response.body ?? []) this.arrivals.push(performance.now());
-      return 'complete';
-    } catch {
-      return 'cut';
-    }
+    this.#response.destroy();
+    await this.#ended;
   }
 }
 
 /** Asks the guard, or Ollama itself, for a long answer. */
 export async function generate(url: string, model: string, headers: Record<string, string>): Promise<Stream> {
-  return await Stream.open(`${url}/api/generate`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: JSON.stringify({ model, prompt: 'Count as far as you can.' }),
-  });
+  return await Stream.open(
+    `${url}/api/generate`,
+    { method: 'POST', headers: { 'content-type': 'application/json', ...headers } },
+    JSON.stringify({ model, prompt: 'Count as far as you can.' }),
+  );
 }
 
 /** The name of the first model that the Ollama at `url` has. */

@@ -3,7 +3,17 @@
  * code-server as the server side, headless Chromium as the window. All traffic stays on 127.0.0.1.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { get } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -33,6 +43,7 @@ const calm: Settings = {
   'extensions.autoCheckUpdates': false,
   'extensions.ignoreRecommendations': true,
   'update.mode': 'none',
+  'remote.autoForwardPorts': false,
   'git.enabled': false,
   // The window follows page.emulateMedia({ colorScheme }), live.
   'window.autoDetectColorScheme': true,
@@ -61,6 +72,16 @@ export async function until<T>(
     if (result !== undefined && result !== false) return result;
     if (performance.now() > giveUp) throw new Error(`waited in vain: ${what}`);
     await sleep(50);
+  }
+}
+
+/** What `read` gives, or nothing when the file went in the meantime, as a browser's temporary files do. */
+function existing<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
@@ -95,6 +116,7 @@ export class Editor {
   /** Installs the extensions and starts the editor. */
   static async start(options: EditorOptions): Promise<Editor> {
     const editor = new Editor();
+    process.once('exit', editor.#abandon);
     try {
       for (const folder of [editor.folder, path.join(editor.root, 'home')]) mkdirSync(folder);
       editor.writeSettings(options.settings ?? {});
@@ -119,31 +141,67 @@ export class Editor {
     writeFileSync(file, JSON.stringify({ ...calm, ...settings }, undefined, 2));
   }
 
-  /** Every file that the editor and its extensions have written so far: settings, state, logs. */
-  files(): string[] {
-    return readdirSync(this.data, { recursive: true, withFileTypes: true })
-      .filter((found) => found.isFile())
-      .map((found) => path.join(found.parentPath, found.name));
+  /** Every file that editor, extensions and browser keep: settings, state, logs, the browser's profile. */
+  files(): { readonly name: string; readonly content: Buffer }[] {
+    const found = existing(() => readdirSync(this.root, { recursive: true, withFileTypes: true }));
+    if (found === undefined) return this.files();
+    return found
+      .filter((entry) => entry.isFile())
+      .flatMap((entry) => {
+        const file = path.join(entry.parentPath, entry.name);
+        const content = existing(() => readFileSync(file));
+        return content === undefined ? [] : [{ name: path.relative(this.root, file), content }];
+      });
   }
 
-  /** The lines of all log files whose path matches. */
-  logLines(file: RegExp): string[] {
-    return this.files()
-      .filter((name) => name.endsWith('.log') && file.test(name))
-      .flatMap((name) => readFileSync(name, 'utf8').split('\n'));
+  /**
+   * The errors in the extension hosts' own logs, where what extensions throw ends up, each with its stack. Errors that
+   * VS Code's built-in extensions threw are left out: its JSON extension logs to a closed channel at some reloads.
+   */
+  hostLogErrors(): string[] {
+    return globSync('logs/*/exthost*/remoteexthost.log', { cwd: this.data })
+      .flatMap((name) => readFileSync(path.join(this.data, name), 'utf8').split(/\n(?=\d{4}-\d\d-\d\d )/))
+      .filter((entry) => entry.includes('[error]') && !entry.includes('/lib/vscode/extensions/'));
   }
 
-  /** Ends the editor with everything it started, and removes its folder. */
+  /** A file in the folder that the editor gives an extension for its global storage. */
+  storage(extension: string, file: string): string {
+    return path.join(this.data, 'User', 'globalStorage', extension, file);
+  }
+
+  /** Ends the editor with everything it started. Its files stay to be looked at. */
+  async end(): Promise<void> {
+    if (!this.#isServing()) return;
+    const gone = new Promise((resolve) => this.#server?.once('exit', resolve));
+    this.#signal('SIGTERM');
+    const impatience = setTimeout(() => this.#signal('SIGKILL'), 5_000);
+    await gone;
+    clearTimeout(impatience);
+  }
+
+  /** Ends the editor and removes its folder. */
   async stop(): Promise<void> {
-    const server = this.#server;
-    if (server?.pid !== undefined && server.exitCode === null && server.signalCode === null) {
-      const group = -server.pid; // The server's own process group: extension hosts and watchers are in it.
-      const gone = new Promise((resolve) => server.once('exit', resolve));
-      process.kill(group, 'SIGTERM');
-      const impatience = setTimeout(() => process.kill(group, 'SIGKILL'), 5_000);
-      await gone;
-      clearTimeout(impatience);
-    }
+    await this.end();
+    process.off('exit', this.#abandon);
+    this.#clear();
+  }
+
+  /** The last resort of a process that ends without having stopped its editor, after Ctrl+C for one. */
+  readonly #abandon = (): void => {
+    if (this.#isServing()) this.#signal('SIGKILL');
+    this.#clear();
+  };
+
+  #isServing(): boolean {
+    return this.#server?.pid !== undefined && this.#server.exitCode === null && this.#server.signalCode === null;
+  }
+
+  /** Signals the process group that the server leads: extension hosts and watchers are in it, and nothing else. */
+  #signal(signal: NodeJS.Signals): void {
+    if (this.#server?.pid !== undefined) process.kill(-this.#server.pid, signal);
+  }
+
+  #clear(): void {
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5 });
   }
 
@@ -200,6 +258,7 @@ export class EditorWindow {
   readonly workbench: Workbench;
   readonly #browser: BrowserContext;
   readonly #consoleErrors: string[] = [];
+  readonly #seen = new Set<string>();
   readonly #foreignRequests: string[] = [];
 
   private constructor(editor: Editor, browser: BrowserContext, page: Page) {
@@ -226,7 +285,7 @@ export class EditorWindow {
     try {
       const browser = await chromium.launchPersistentContext(path.join(editor.root, 'profile'), {
         executablePath: chromiumPath,
-        viewport: { width: 1280, height: 800 },
+        viewport: { width: 1120, height: 640 },
         colorScheme: 'dark',
         reducedMotion: 'reduce',
         permissions: ['clipboard-read', 'clipboard-write'],
@@ -249,10 +308,11 @@ export class EditorWindow {
     }
   }
 
-  /** Errors of extensions, from the extension hosts' logs and the window's console, since the start. */
-  hostErrors(): string[] {
-    const logged = this.editor.logLines(/remoteexthost\.log$/).filter((line) => line.includes('[error]'));
-    return [...logged, ...this.#consoleErrors];
+  /** Errors of extensions that were not taken before, from the extension hosts' logs and the window's console. */
+  takeHostErrors(): string[] {
+    const logged = this.editor.hostLogErrors().filter((entry) => !this.#seen.has(entry));
+    for (const entry of logged) this.#seen.add(entry);
+    return [...logged, ...this.#consoleErrors.splice(0)];
   }
 
   /** What the window asked of other computers. */
@@ -260,9 +320,14 @@ export class EditorWindow {
     return this.#foreignRequests;
   }
 
-  /** Closes the window, then ends the editor. */
-  async close(): Promise<void> {
+  /** Closes the window, ends the editor, and gives the errors that were not taken until then. */
+  async close(): Promise<string[]> {
+    // A promise that is rejected unheard is logged after one second.
+    await sleep(1_500);
     await this.#browser.close();
+    await this.editor.end();
+    const errors = this.takeHostErrors();
     await this.editor.stop();
+    return errors;
   }
 }

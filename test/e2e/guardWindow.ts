@@ -26,9 +26,10 @@ export class GuardWindow {
   readonly demo: DemoOllama;
   readonly port: number;
   readonly window: EditorWindow;
-  #errorsSeen = 0;
+  readonly #settings: Settings;
 
-  private constructor(demo: DemoOllama, port: number, window: EditorWindow) {
+  private constructor(demo: DemoOllama, port: number, window: EditorWindow, settings: Settings) {
+    this.#settings = settings;
     this.demo = demo;
     this.port = port;
     this.window = window;
@@ -39,11 +40,9 @@ export class GuardWindow {
     const demo = await startDemoOllama(options.demo);
     try {
       const port = await freePort();
-      const window = await EditorWindow.open({
-        extensions: [guardVsix, ...(options.extensions ?? [])],
-        settings: { 'ollamaGuard.port': port, 'ollamaGuard.upstream': demo.url, ...options.settings },
-      });
-      const guard = new GuardWindow(demo, port, window);
+      const settings = { 'ollamaGuard.port': port, 'ollamaGuard.upstream': demo.url, ...options.settings };
+      const window = await EditorWindow.open({ extensions: [guardVsix, ...(options.extensions ?? [])], settings });
+      const guard = new GuardWindow(demo, port, window, settings);
       await guard.status.waitFor();
       return guard;
     } catch (error) {
@@ -79,7 +78,8 @@ export class GuardWindow {
   /** What hovering over the status bar item shows. */
   async statusTooltip(): Promise<string> {
     await this.status.hover();
-    return await this.workbench.page.locator('.monaco-hover:visible').first().innerText();
+    const text = await this.workbench.page.locator('.monaco-hover:visible').first().innerText();
+    return text.replaceAll(/\s+/g, ' ');
   }
 
   /** Runs one of the extension's commands by the palette. */
@@ -116,6 +116,28 @@ export class GuardWindow {
     return password;
   }
 
+  /**
+   * Waits until the guard has failed and said so: in one message, with a way to the log, and in the status bar in the
+   * colour of errors. Clears up afterwards.
+   */
+  async expectFailure(words: RegExp, picture?: string): Promise<void> {
+    const { workbench } = this;
+    await workbench.toasts(words).waitFor();
+    await this.expectStatus(texts.status.failed);
+    assert.match((await this.status.getAttribute('class')) ?? '', /\berror-kind\b/);
+    assert.equal(await workbench.toasts().count(), 1, 'one message');
+    if (picture !== undefined) await this.shoot(picture);
+    await workbench.toastButton(words, texts.showLog);
+    await workbench.page.locator('[id="workbench.panel.output"] .view-line').first().waitFor();
+    await workbench.command('View: Hide Panel');
+    await workbench.clearToasts();
+  }
+
+  /** Replaces the user settings; the window sees them after its next reload. */
+  writeSettings(settings: Settings): void {
+    this.window.editor.writeSettings({ ...this.#settings, ...settings });
+  }
+
   /** Takes a picture in the dark and in the light theme. */
   async shoot(name: string): Promise<void> {
     mkdirSync(shots, { recursive: true });
@@ -138,14 +160,15 @@ export class GuardWindow {
       for (let i = 0; i < 3; i++) await page.keyboard.press('Escape');
       await this.workbench.clearToasts();
     }
-    const errors = this.window.hostErrors().slice(this.#errorsSeen);
-    this.#errorsSeen += errors.length;
+    const errors = this.window.takeHostErrors();
+    for (const error of errors) test.diagnostic?.(error);
     assert.deepEqual(errors, [], 'the extension host logged errors');
   }
 
-  /** Closes the window, the editor and the demo. */
+  /** Closes the window, the editor and the demo. Fails when the extension host logged errors at the very end. */
   async close(): Promise<void> {
-    await this.window.close();
+    const errors = await this.window.close();
     await this.demo.stop();
+    assert.deepEqual(errors, [], 'the extension host logged errors at the end');
   }
 }

@@ -1,5 +1,5 @@
 /** Drives the probe extension (probe/): things done on the extension host's own thread, and what came of them. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { type EditorWindow, until } from './editor.ts';
 
 /** What the probe wrote down about one thing it did. */
@@ -47,8 +47,8 @@ export class Probe {
   }
 
   #records(): ProbeRecord[] {
-    const file = this.#window.editor.files().find((name) => name.endsWith('probe.jsonl'));
-    if (file === undefined) return [];
+    const file = this.#window.editor.storage('ollama-guard-test.probe', 'probe.jsonl');
+    if (!existsSync(file)) return [];
     const lines = readFileSync(file, 'utf8').split('\n').slice(0, -1);
     return lines.map((line) => JSON.parse(line) as ProbeRecord);
   }

@@ -1,6 +1,7 @@
 /** The project as these tests see it: its root, its packaged extension, and how to make it. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import path from 'node:path';
+import { SetupError } from './setup.ts';
 
 /** The project's root folder. */
 export const projectRoot = path.resolve(import.meta.dirname, '..', '..');
@@ -10,7 +11,9 @@ export const guardVsix = path.join(projectRoot, 'ollama-guard.vsix');
 
 /** Packages the extension, as it would be published. */
 export function packageGuard(): void {
-  execFileSync('npm', ['run', '--silent', 'package'], { cwd: projectRoot, stdio: ['ignore', 'ignore', 'inherit'] });
+  const stdio = ['ignore', 'ignore', 'inherit'] as const;
+  const { status } = spawnSync('npm', ['run', '--silent', 'package'], { cwd: projectRoot, stdio: [...stdio] });
+  if (status !== 0) throw new SetupError('The extension could not be packaged: see npm run package.');
 }
 
 /** Packages the probe extension of these tests into `folder`, and gives the file. */

@@ -3,7 +3,7 @@
  * runs the tests one file after the other. Arguments are passed on to `node --test` in place of "all tests".
  */
 import { spawnSync } from 'node:child_process';
-import { globSync } from 'node:fs';
+import { globSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { packageGuard, projectRoot } from './project.ts';
 import { orExplain, setup } from './setup.ts';
@@ -19,6 +19,7 @@ await orExplain(() => {
   run(path.join(projectRoot, 'node_modules', '.bin', 'tsc'), ['--noEmit', '-p', import.meta.dirname]);
   console.log('e2e: npm run package');
   packageGuard();
+  rmSync(path.join(import.meta.dirname, 'shots'), { recursive: true, force: true });
   const asked = process.argv.slice(2);
   const files = asked.length > 0 ? asked : globSync('*.test.ts', { cwd: import.meta.dirname }).sort();
   // The time-out is for a window that hangs; no test measures by it.

@@ -1,11 +1,10 @@
 /** A developer shares an Ollama from VS Code: all of it by the palette, every result checked from outside the editor. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { basic, bearer, firstModel, generate, get, isOpen, runCurl, urlOf } from './client.ts';
 import { until } from './editor.ts';
 import { GuardWindow } from './guardWindow.ts';
-import { texts } from './texts.ts';
+import { command, texts } from './texts.ts';
 
 describe('sharing an Ollama', () => {
   let guard: GuardWindow;
@@ -15,7 +14,10 @@ describe('sharing an Ollama', () => {
   const passwords = new Map<string, string>();
 
   before(async () => {
-    guard = await GuardWindow.open({ demo: { tokensPerSecond: 50, tokens: 1_000_000 } });
+    guard = await GuardWindow.open({
+      demo: { tokensPerSecond: 50, tokens: 1_000_000 },
+      settings: { 'ollamaGuard.logLevel': 'debug' },
+    });
   });
   after(() => guard?.close());
   afterEach((test) => guard.check(test));
@@ -31,6 +33,18 @@ describe('sharing an Ollama', () => {
     });
   }
 
+  /** What a user signs in with at the moment. */
+  function signIn(user: string): Record<string, string> {
+    return basic(user, passwords.get(user) ?? '');
+  }
+
+  /** Waits for the message that says that a command is done, and clears it. */
+  async function done(words: string): Promise<void> {
+    await guard.workbench.toastText(words);
+    await guard.workbench.clearToasts();
+  }
+
+  // Wrong credentials are few here: ten in a minute and the guard asks to wait.
   async function status(headers: Record<string, string>): Promise<number> {
     return (await get(`${guard.url}/api/tags`, headers)).status;
   }
@@ -38,6 +52,14 @@ describe('sharing an Ollama', () => {
   it('does nothing until it is told to', async () => {
     await guard.expectStatus(texts.status.stopped);
     assert.equal(await isOpen(guard.port), false);
+  });
+
+  it('the palette offers what can be done now', async () => {
+    const { workbench } = guard;
+    await workbench.palette(command(''));
+    await workbench.quickRows(command('Start')).waitFor();
+    for (const title of ['Stop', 'Restart']) assert.equal(await workbench.quickRows(command(title)).count(), 0);
+    await workbench.dismiss();
   });
 
   it('Start opens the endpoint, for nobody yet', async () => {
@@ -66,7 +88,14 @@ describe('sharing an Ollama', () => {
     assert.equal(await status(basic('alice', password)), 200);
     assert.equal(await status(basic('alice', `${password}x`)), 401);
     assert.equal(await status(basic('bob', password)), 401);
-    await workbench.clearToasts();
+  });
+
+  it('the message with the password leads on to the curl command', async () => {
+    const { workbench } = guard;
+    await workbench.toastButton(texts.addUser.passwordFor('alice'), 'Copy curl Command');
+    await workbench.quickRows(texts.copyCurl.newKey).waitFor();
+    await workbench.dismiss();
+    assert.equal(await workbench.toasts().count(), 0);
   });
 
   it('Add User refuses a name that is taken', async () => {
@@ -80,42 +109,41 @@ describe('sharing an Ollama', () => {
 
   it('Copy curl Command with a new API key: 200 and the very model list in bash, 401 without the key', async () => {
     const { workbench } = guard;
-    const command = await guard.copied(async () => {
+    const copied = await guard.copied(async () => {
       await guard.run('Copy curl Command');
       await workbench.pick(texts.copyCurl.newKey);
       await workbench.quickRows('PowerShell').waitFor();
       await guard.shoot('copy-curl');
       await workbench.pick('bash');
     });
-    const key = /og_[\w-]+/.exec(command)?.[0];
+    const key = /og_[\w-]+/.exec(copied)?.[0];
     assert.ok(key !== undefined, 'an API key is in the command');
     secrets.add(key);
-    await workbench.clearToasts();
+    await done(texts.copyCurl.done('alice'));
 
-    const reply = await runCurl(command);
+    const reply = await runCurl(copied);
     assert.equal(reply.status, 200);
-    const path = new URL(urlOf(command)).pathname;
-    assert.equal(reply.body, (await get(guard.demo.url + path)).body);
+    assert.equal(reply.body, (await get(guard.demo.url + new URL(urlOf(copied)).pathname)).body);
     assert.equal(await status(bearer(key)), 200);
-    assert.equal((await runCurl(`curl ${urlOf(command)}`)).status, 401);
+    assert.equal((await runCurl(`curl ${urlOf(copied)}`)).status, 401);
   });
 
   it('Copy curl Command that asks for the password: bash prompts, and holds no secret', async () => {
     const password = passwords.get('alice') ?? '';
-    const command = await copyCurl('alice', texts.copyCurl.askPassword, 'bash');
-    assert.match(command, /-u '?alice'?(\s|$)/);
-    assert.ok(!command.includes(password));
-    assert.equal((await runCurl(command, `${password}\n`)).status, 200);
-    assert.equal((await runCurl(command, 'wrong\n')).status, 401);
+    const copied = await copyCurl('alice', texts.copyCurl.askPassword, 'bash');
+    assert.match(copied, /-u '?alice'?(\s|$)/);
+    assert.ok(!copied.includes(password));
+    assert.equal((await runCurl(copied, `${password}\n`)).status, 200);
+    assert.equal((await runCurl(copied, 'wrong\n')).status, 401);
     await guard.workbench.clearToasts();
   });
 
   it('Copy curl Command for PowerShell and cmd', async () => {
     for (const shell of ['PowerShell', 'cmd']) {
-      const command = await copyCurl('alice', texts.copyCurl.askPassword, shell);
-      assert.match(command, /^curl(\.exe)? /);
-      assert.ok(command.includes(guard.url));
-      assert.ok(!command.includes(passwords.get('alice') ?? ''));
+      const copied = await copyCurl('alice', texts.copyCurl.askPassword, shell);
+      assert.match(copied, /^curl(\.exe)? /);
+      assert.ok(copied.includes(guard.url));
+      assert.ok(!copied.includes(passwords.get('alice') ?? ''));
       await guard.workbench.clearToasts();
     }
   });
@@ -133,9 +161,9 @@ describe('sharing an Ollama', () => {
     await workbench.enter(`${password}r`);
     await workbench.expectQuick(texts.addUser.differ);
     await workbench.enter(password);
-    await until('bob may come in', async () => (await status(basic('bob', password))) === 200);
+    await done(texts.addUser.added('bob'));
     passwords.set('bob', password);
-    await workbench.clearToasts();
+    assert.equal(await status(basic('bob', password)), 200);
   });
 
   it('Reset Password ends the old one at once', async () => {
@@ -149,9 +177,9 @@ describe('sharing an Ollama', () => {
     secrets.add(password);
     passwords.set('alice', password);
     assert.notEqual(password, old);
-    await until('the new password', async () => (await status(basic('alice', password))) === 200);
+    await done(texts.addUser.passwordFor('alice'));
+    assert.equal(await status(basic('alice', password)), 200);
     assert.equal(await status(basic('alice', old)), 401);
-    await workbench.clearToasts();
   });
 
   it('Create API Key and Revoke API Key', async () => {
@@ -164,19 +192,19 @@ describe('sharing an Ollama', () => {
     });
     secrets.add(key);
     assert.match(key, /^og_/);
-    await until('the key', async () => (await status(bearer(key))) === 200);
-    await workbench.clearToasts();
+    await done(texts.apiKey.keyFor('bob'));
+    assert.equal(await status(bearer(key)), 200);
 
     await guard.run('Revoke API Key');
     await workbench.pick('laptop');
-    await until('no key', async () => (await status(bearer(key))) === 401);
-    assert.equal(await status(basic('bob', passwords.get('bob') ?? '')), 200);
-    await workbench.clearToasts();
+    await done(texts.apiKey.revoked('laptop'));
+    assert.equal(await status(bearer(key)), 401);
+    assert.equal(await status(signIn('bob')), 200);
   });
 
   it('Remove User ends the live stream of that user, and of no other', async () => {
-    const { workbench, demo } = guard;
-    const alice = basic('alice', passwords.get('alice') ?? '');
+    const { demo } = guard;
+    const alice = signIn('alice');
     const password = await guard.addUser('carol', 'member');
     secrets.add(password);
 
@@ -187,17 +215,17 @@ describe('sharing an Ollama', () => {
     assert.equal(demo.generating, 2);
 
     await guard.run('Remove User');
-    await workbench.pick('carol');
-    await workbench.confirm();
-    await goes.ended;
+    await guard.workbench.pick('carol');
+    await guard.workbench.confirm(texts.removeUser.confirm);
+    await until('that answer ends', () => goes.outcome !== undefined);
     await until('Ollama stops that answer too', () => demo.generating === 1);
+    await done(texts.removeUser.done('carol'));
     assert.equal(await status(basic('carol', password)), 401);
 
     const soFar = stays.arrivals.length;
     await until('the other answer flows on', () => stays.arrivals.length > soFar + 3);
     await stays.leave();
     await until('Ollama stops when the client leaves', () => demo.generating === 0);
-    await workbench.clearToasts();
   });
 
   it('the status bar tells endpoint, users and requests', async () => {
@@ -210,17 +238,13 @@ describe('sharing an Ollama', () => {
   });
 
   it('Stop closes the port, and ends what streams', async () => {
-    const stream = await generate(
-      guard.url,
-      await firstModel(guard.demo.url),
-      basic('alice', passwords.get('alice') ?? ''),
-    );
+    const stream = await generate(guard.url, await firstModel(guard.demo.url), signIn('alice'));
     await until('an answer flows', () => stream.arrivals.length > 3);
     await guard.run('Stop');
     await guard.expectStatus(texts.status.stopped);
-    await stream.ended;
+    await until('the answer ends', () => stream.outcome !== undefined);
     assert.equal(await isOpen(guard.port), false);
-    assert.equal(guard.demo.generating, 0);
+    await until('Ollama stops', () => guard.demo.generating === 0);
   });
 
   it('a click on the status bar starts and stops', async () => {
@@ -233,13 +257,14 @@ describe('sharing an Ollama', () => {
   });
 
   it('Toggle and Restart', async () => {
+    const { url, demo } = guard;
     await guard.run('Toggle');
     await guard.expectStatus(texts.status.running);
+    const stream = await generate(url, await firstModel(demo.url), signIn('alice'));
     await guard.run('Restart');
-    await until('it answers again', async () => {
-      return (await isOpen(guard.port)) && (await status(basic('bob', passwords.get('bob') ?? ''))) === 200;
-    });
+    await until('the old one ends', () => stream.outcome !== undefined);
     await guard.expectStatus(texts.status.running);
+    assert.equal(await status(signIn('bob')), 200);
     await guard.run('Toggle');
     await guard.expectStatus(texts.status.stopped);
   });
@@ -249,8 +274,8 @@ describe('sharing an Ollama', () => {
     await guard.expectStatus(texts.status.stopped);
     await guard.run('Start');
     await guard.expectStatus(texts.status.running);
-    assert.equal(await status(basic('alice', passwords.get('alice') ?? '')), 200);
-    assert.equal(await status(basic('bob', passwords.get('bob') ?? '')), 200);
+    assert.equal(await status(signIn('alice')), 200);
+    assert.equal(await status(signIn('bob')), 200);
     await guard.run('Stop');
     await guard.expectStatus(texts.status.stopped);
   });
@@ -261,17 +286,17 @@ describe('sharing an Ollama', () => {
     await guard.workbench.command('View: Hide Panel');
   });
 
-  it('no secret is in a log, a setting or any other file of the editor', () => {
+  it('no secret is in a log, a setting or any other file of the editor or the window', () => {
     const files = guard.window.editor.files();
-    assert.ok(files.some((file) => file.endsWith('settings.json')));
-    assert.ok(files.some((file) => file.includes('exthost') && file.endsWith('.log')));
+    const holding = (text: string): string[] =>
+      files.filter(({ content }) => content.includes(text)).map(({ name }) => name);
+
+    assert.deepEqual(holding('"ollamaGuard.logLevel": "debug"'), ['data/User/settings.json']);
+    assert.match(holding('GET /api/tags alice').join(), /ollama-guard\.ollama-guard.*\.log/);
+    assert.ok(files.some(({ name }) => name.startsWith('profile/')));
     assert.ok(secrets.size >= 5);
-    for (const file of files) {
-      const content = readFileSync(file);
-      for (const secret of secrets) {
-        const forms = [secret, Buffer.from(secret).toString('base64')];
-        assert.ok(!forms.some((form) => content.includes(form)), `a secret is in ${file}`);
-      }
+    for (const secret of secrets) {
+      for (const form of [secret, Buffer.from(secret).toString('base64')]) assert.deepEqual(holding(form), []);
     }
   });
 

@@ -17,6 +17,7 @@ export const texts = {
     stopped: /stopped/i,
     running: /running/i,
     failed: /failed/i,
+    exposed: /Others can reach it/,
   },
   addUser: {
     name: 'name',
@@ -26,13 +27,22 @@ export const texts = {
     differ: 'differ',
     taken: 'already',
     passwordFor: (name: string) => `Password for ${name}`,
+    added: (name: string) => `Added ${name}`,
   },
   copyCurl: {
     newKey: 'New API key',
     askPassword: 'Ask for the password',
+    done: (name: string) => `Copied a curl command for ${name}`,
   },
   apiKey: {
     label: 'label',
+    keyFor: (name: string) => `API key for ${name}`,
+    revoked: (label: string) => `Revoked API key ${label}`,
   },
+  removeUser: {
+    confirm: 'Remove',
+    done: (name: string) => `Removed ${name}`,
+  },
+  noUsers: /there is no user yet/,
   showLog: 'Show Log',
 } as const;

@@ -15,25 +15,11 @@ describe('trouble', () => {
   after(() => guard?.close());
   afterEach((test) => guard.check(test));
 
-  /** One message, with a way to the log, and the status bar in its colour of errors. */
-  async function expectFailure(words: RegExp): Promise<void> {
-    const { workbench } = guard;
-    await workbench.toasts(words).waitFor();
-    await guard.expectStatus(texts.status.failed);
-    assert.match((await guard.status.getAttribute('class')) ?? '', /\berror-kind\b/);
-    assert.equal(await workbench.toasts().count(), 1, 'one message');
-    await workbench.toastButton(words, texts.showLog);
-    await workbench.page.locator('[id="workbench.panel.output"] .view-line').first().waitFor();
-    await workbench.command('View: Hide Panel');
-    await workbench.clearToasts();
-  }
-
   it('a port that is taken: says so, takes no other, and starts when it is free', async () => {
     const squatter = createServer().listen(guard.port, '127.0.0.1');
     try {
       await guard.run('Start');
-      await expectFailure(new RegExp(`${guard.port}`));
-      await guard.shoot('port-taken');
+      await guard.expectFailure(new RegExp(`${guard.port}`), 'port-taken');
     } finally {
       await new Promise((resolve) => squatter.close(resolve));
     }
@@ -54,11 +40,11 @@ describe('trouble', () => {
   });
 
   it('an upstream that is no address', async () => {
-    guard.window.editor.writeSettings({ 'ollamaGuard.port': guard.port, 'ollamaGuard.upstream': 'localhost 11434' });
+    guard.writeSettings({ 'ollamaGuard.upstream': 'localhost 11434' });
     await guard.workbench.reload();
     await guard.expectStatus(texts.status.stopped);
     await guard.run('Start');
-    await expectFailure(/ollamaGuard\.upstream/);
+    await guard.expectFailure(/ollamaGuard\.upstream/);
     assert.equal(await isOpen(guard.port), false);
   });
 });

@@ -3,19 +3,19 @@
  * computer, a demo Ollama stands behind it, and everything is gone after Ctrl+C.
  */
 import { once } from 'node:events';
-import { packageGuard } from './project.ts';
+import { startDemoOllama } from '../../src/demo/demoOllama.ts';
+import { guardVsix, packageGuard } from './project.ts';
 import { orExplain, setupEditor } from './setup.ts';
 
 await orExplain(async () => {
+  // From here on, so that nothing stays behind when somebody changes their mind half-way.
+  const ended = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), once(process, 'SIGHUP')]);
   setupEditor();
   console.log('Packaging the extension …');
   packageGuard();
 
-  // Loaded only now: they need what was just installed.
+  // Loaded only now: what it needs has just been installed.
   const { Editor } = await import('./editor.ts');
-  const { guardVsix } = await import('./project.ts');
-  const { startDemoOllama } = await import('../../src/demo/demoOllama.ts');
-
   const demo = await startDemoOllama();
   const editor = await Editor.start({ extensions: [guardVsix], settings: { 'ollamaGuard.upstream': demo.url } });
   console.log(`
@@ -25,7 +25,7 @@ Demo Ollama behind it:      ${demo.url}
 Open the first address in a browser on this computer, press F1 and run "Ollama Guard: Start".
 Ctrl+C ends it and leaves nothing behind.`);
 
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  await ended;
   await editor.stop();
   await demo.stop();
 });

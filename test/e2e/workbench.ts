@@ -108,9 +108,9 @@ export class Workbench {
     await this.toasts().first().waitFor({ state: 'hidden' });
   }
 
-  /** Presses the first button of the modal dialog that asks whether to go on. */
-  async confirm(): Promise<void> {
-    await this.page.locator('.monaco-dialog-box .monaco-button').first().click();
+  /** Presses a button of the modal dialog that asks whether to go on. */
+  async confirm(button: string): Promise<void> {
+    await this.page.locator('.monaco-dialog-box').getByRole('button', { name: button, exact: true }).click();
   }
 
   /** What is on the clipboard. */

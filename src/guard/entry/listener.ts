@@ -70,7 +70,9 @@ function endWhenIdle(req: IncomingMessage, res: ServerResponse, idleTimeoutMs: n
   // Node destroys a timed-out socket unless somebody listens here: https://nodejs.org/api/http.html#event-timeout
   res.on('timeout', () => {
     const bodyStalled = !req.complete && req.readableFlowing !== false;
-    if (res.writableNeedDrain || (bodyStalled && res.headersSent)) socket.destroy();
+    // An answer may be complete here and still wait for its reader.
+    const answerStalled = res.writableNeedDrain || (res.writableEnded && !res.writableFinished);
+    if (answerStalled || (bodyStalled && res.headersSent)) socket.destroy();
     else if (bodyStalled) socket.end(rawRefusal('request-timeout'), () => socket.destroy());
     else socket.setTimeout(idleTimeoutMs);
   });

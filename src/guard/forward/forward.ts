@@ -66,6 +66,11 @@ export function createForward(config: GuardConfig): Forward {
     }
     exchange.upstream = upstream;
     limitWaiting(upstream, config);
+    // Nobody asked for another protocol. Node drops such a connection without an error, and the client would hang.
+    upstream.once('upgrade', (_answer, socket) => {
+      socket.destroy();
+      proxy.emit('error', new Error('Ollama switched protocols unasked'), req, res);
+    });
   });
 
   proxy.on('proxyRes', (answer, req, res) => {
@@ -100,7 +105,7 @@ export function createForward(config: GuardConfig): Forward {
     }
     exchange.settled = true;
     if (res.headersSent || res.destroyed) res.destroy();
-    else refuse(res, upstreamRefusal(systemErrorCode(error)), exchange.path, { close: !req.complete });
+    else refuse(res, upstreamRefusal(systemErrorCode(error)), exchange.path);
   });
 
   const send = (req: IncomingMessage, res: ServerResponse, body?: Readable) => {
@@ -110,7 +115,8 @@ export function createForward(config: GuardConfig): Forward {
   const forward = (req: IncomingMessage, res: ServerResponse, forwarding: Forwarding) => {
     const exchange: Exchange = { ...forwarding, settled: false, retried: false };
     exchanges.set(req, exchange);
-    if (req.headers.expect !== undefined) res.writeContinue();
+    // To a client of HTTP/1.0 a 100 would be the answer: RFC 9110 §10.1.1.
+    if (req.headers.expect !== undefined && req.httpVersion === '1.1') res.writeContinue();
     res.once('close', () => {
       exchange.settled = true;
       // Ollama stops generating when its client is gone; without this it never learns (P1, P2).
@@ -122,7 +128,7 @@ export function createForward(config: GuardConfig): Forward {
       exchange.settled = true;
       exchange.upstream?.destroy();
       if (res.headersSent) res.destroy();
-      else refuse(res, 'body-too-large', forwarding.path, { close: true });
+      else refuse(res, 'body-too-large', forwarding.path);
     };
     if (req.method === 'DELETE' && req.headers['transfer-encoding'] !== undefined) {
       readAll(req, maxBufferedBytes, tooLarge, (body) => {
