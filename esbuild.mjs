@@ -6,17 +6,19 @@ import { build, context } from 'esbuild';
  * http-proxy 1.18.1 calls `util._extend`, which Node 22 and later announce as deprecated (DEP0060) in every process
  * that loads it. Replaced at bundle time, so that nobody's `util` is patched at run time.
  * https://github.com/http-party/node-http-proxy/issues/1715
+ *
+ * It also loads follow-redirects for an option that is never set here; left out, with its advisories.
  */
-const httpProxyExtend = {
-  name: 'http-proxy-extend',
+const httpProxyFixes = {
+  name: 'http-proxy-fixes',
+  /** @param {import('esbuild').PluginBuild} pluginBuild */
   setup(pluginBuild) {
     pluginBuild.onLoad({ filter: /http-proxy[\\/]lib[\\/].*\.js$/ }, async ({ path }) => {
       const source = await readFile(path, 'utf8');
-      return {
-        contents: source.replace(/require\((['"])util\1\)\._extend/g, 'Object.assign'),
-        loader: 'js',
-      };
+      return { contents: source.replace(/require\((['"])util\1\)\._extend/g, 'Object.assign'), loader: 'js' };
     });
+    pluginBuild.onResolve({ filter: /^follow-redirects$/ }, ({ path }) => ({ path, namespace: 'left-out' }));
+    pluginBuild.onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({ contents: 'module.exports = {};' }));
   },
 };
 
@@ -39,14 +41,17 @@ const common = {
   metafile: true,
 };
 
-/** What ships, each bundled alone so that the extension's eager part stays small. */
+/**
+ * What ships, each bundled alone so that the extension's eager part stays small.
+ * @type {import('esbuild').BuildOptions[]}
+ */
 export const bundles = [
   { ...common, entryPoints: ['src/extension.ts'], external: ['vscode'] },
   {
     ...common,
     entryPoints: ['src/threads/guardThread.ts'],
     banner: { js: commonJsBanner },
-    plugins: [httpProxyExtend],
+    plugins: [httpProxyFixes],
   },
   { ...common, entryPoints: ['src/threads/hashThread.ts'] },
   { ...common, entryPoints: ['src/cli.ts'], banner: { js: commonJsBanner } },

@@ -3,7 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 
 const files = globSync('test/{unit,proxy,contract,cli,clients}/**/*.test.ts').sort();
-const { status } = spawnSync(process.execPath, ['--test', '--test-timeout=120000', ...process.argv.slice(2), ...files], {
-  stdio: 'inherit',
-});
+const { status } = spawnSync(
+  process.execPath,
+  ['--test', '--test-timeout=120000', ...process.argv.slice(2), ...files],
+  {
+    stdio: 'inherit',
+  },
+);
 process.exit(status ?? 1);

@@ -60,6 +60,9 @@ const debianPackages = [
 ] as const;
 
 function installDebianPackages(): void {
+  if (process.env.CHROMIUM !== undefined && !existsSync(chromiumPath)) {
+    throw new SetupError(`CHROMIUM names ${chromiumPath}, which does not exist.`);
+  }
   const names = debianPackages.filter(({ file }) => !existsSync(file)).flatMap((missing) => missing.names);
   if (names.length === 0) return;
   const wanted = names.join(' ');

@@ -64,7 +64,7 @@ export class Reply {
 
   /** Waits until the guard has let go of the connection. */
   async closed(): Promise<void> {
-    if (!this.socket.closed) await once(this.socket, 'close');
+    if (!this.socket.closed) await new Promise((resolve) => this.socket.once('close', resolve));
   }
 }
 

@@ -80,8 +80,15 @@ export async function startGuard(
 export const upstreamConnections = ['new', 'kept-alive'] as const;
 
 /** Makes the guard hold an idle connection to its upstream when that is asked for. Returns the requests it took. */
-export async function warm(guard: TestGuard, connection: (typeof upstreamConnections)[number]): Promise<number> {
+export async function warm(
+  guard: TestGuard,
+  upstream: FakeOllama,
+  connection: (typeof upstreamConnections)[number],
+): Promise<number> {
   if (connection === 'new') return 0;
+  const { answer } = upstream;
+  upstream.answer = (reply) => reply.json({ version: '0.0.0' });
   await guard.call({ path: '/api/version', headers: { authorization: team.mia.bearer } });
+  upstream.answer = answer;
   return 1;
 }

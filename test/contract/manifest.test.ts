@@ -1,0 +1,79 @@
+/** package.json, its texts, the code's ids and the README's tables say the same. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { parseConfig } from '../../src/guard/config.ts';
+import { commands, settingNames, settingsSection } from '../../src/vscode/ids.ts';
+
+const root = join(import.meta.dirname, '..', '..');
+const text = (file: string): string => readFileSync(join(root, file), 'utf8');
+
+interface Setting {
+  readonly scope: string;
+  readonly default: unknown;
+  readonly markdownDescription: string;
+}
+
+const manifest = JSON.parse(text('package.json')) as {
+  readonly contributes: {
+    readonly commands: readonly { readonly command: string; readonly title: string; readonly category: string }[];
+    readonly configuration: { readonly properties: Readonly<Record<string, Setting>> };
+  };
+  readonly engines: { readonly vscode: string };
+  readonly devDependencies: Readonly<Record<string, string>>;
+};
+const words = JSON.parse(text('package.nls.json')) as Readonly<Record<string, string>>;
+const { commands: contributed, configuration } = manifest.contributes;
+
+describe('the manifest', () => {
+  it('contributes exactly the commands of the code', () => {
+    assert.deepEqual(contributed.map(({ command }) => command).sort(), Object.values(commands).sort());
+    for (const { category } of contributed) assert.equal(category, 'Ollama Guard');
+  });
+
+  it('contributes exactly the settings of the code', () => {
+    const names = settingNames.map((name) => `${settingsSection}.${name}`);
+    assert.deepEqual(Object.keys(configuration.properties).sort(), names.sort());
+  });
+
+  it('SEC-73: no setting can come from a workspace', () => {
+    for (const [name, { scope }] of Object.entries(configuration.properties)) assert.equal(scope, 'machine', name);
+  });
+
+  it('has defaults that make a valid configuration, on loopback alone', () => {
+    const value = (name: string): unknown => configuration.properties[`${settingsSection}.${name}`]?.default;
+    const config = parseConfig({ host: value('host'), port: value('port'), upstream: value('upstream') });
+    assert.deepEqual([config.host, config.port], ['127.0.0.1', 11435]);
+    assert.equal(value('autoStart'), false);
+    assert.deepEqual([value('allowedHosts'), value('allowedOrigins')], [config.allowedHosts, config.allowedOrigins]);
+    assert.equal(value('maxBodyMiB'), config.maxBodyBytes / 1024 ** 2);
+  });
+
+  it('finds every text in package.nls.json, and leaves none over', () => {
+    const used = [...text('package.json').matchAll(/"%([^%"]+)%"/g)].map(([, key]) => key ?? '');
+    assert.deepEqual([...new Set(used)].sort(), Object.keys(words).sort());
+  });
+
+  it('types VS Code no newer than the oldest version it runs in', () => {
+    assert.equal(manifest.devDependencies['@types/vscode'], manifest.engines.vscode.replace('^', ''));
+  });
+});
+
+describe("the README's tables", () => {
+  const readme = text('README.md');
+  const row = (cell: string): string | undefined => readme.split('\n').find((line) => line.startsWith(`| ${cell} |`));
+
+  it('name every command', () => {
+    for (const { title } of contributed) {
+      const name = words[title.replaceAll('%', '')] ?? '';
+      assert.ok(row(`**${name}**`), name);
+    }
+  });
+
+  it('name every setting with its default', () => {
+    for (const [name, setting] of Object.entries(configuration.properties)) {
+      assert.ok(row(`\`${name}\``)?.includes(`| \`${JSON.stringify(setting.default)}\` |`), name);
+    }
+  });
+});

@@ -1,0 +1,61 @@
+/** What is in the package that people install. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+
+const root = join(import.meta.dirname, '..', '..');
+const folder = mkdtempSync(join(tmpdir(), 'ollama-guard-vsix-'));
+const vsix = join(folder, 'guard.vsix');
+after(() => rmSync(folder, { recursive: true }));
+
+const vsce = [
+  ...[join(root, 'node_modules', '@vscode', 'vsce', 'vsce'), 'package', '--no-dependencies', '--out', vsix],
+  ...['--allow-missing-repository', '--no-rewrite-relative-links'],
+];
+
+/** The names in a zip file's central directory (APPNOTE.TXT 4.3.12). */
+function zipEntries(file: string): string[] {
+  const zip = readFileSync(file);
+  const names: string[] = [];
+  let at = zip.readUInt32LE(zip.lastIndexOf(Buffer.from('PK\x05\x06')) + 16);
+  while (zip.readUInt32LE(at) === 0x02014b50) {
+    const [name, extra, comment] = [zip.readUInt16LE(at + 28), zip.readUInt16LE(at + 30), zip.readUInt16LE(at + 32)];
+    names.push(zip.toString('utf8', at + 46, at + 46 + name));
+    at += 46 + name + extra + comment;
+  }
+  return names;
+}
+
+describe('the vsix', () => {
+  execFileSync(process.execPath, vsce, { cwd: root, stdio: 'pipe' });
+
+  it('holds what is on the allow-list and nothing else', () => {
+    assert.deepEqual(zipEntries(vsix).sort(), [
+      '[Content_Types].xml',
+      'extension.vsixmanifest',
+      'extension/LICENSE.txt',
+      'extension/SECURITY.md',
+      'extension/changelog.md',
+      'extension/dist/extension.js',
+      'extension/dist/guardThread.js',
+      'extension/dist/hashThread.js',
+      'extension/media/icon.png',
+      'extension/media/screenshot.png',
+      'extension/package.json',
+      'extension/package.nls.json',
+      'extension/readme.md',
+    ]);
+  });
+
+  it('is under its budget of 1 MB', () => {
+    assert.ok(statSync(vsix).size < 1_000_000);
+  });
+
+  it('has an icon of 256 × 256 pixels', () => {
+    const png = readFileSync(join(root, 'media', 'icon.png'));
+    assert.deepEqual([png.readUInt32BE(16), png.readUInt32BE(20)], [256, 256]);
+  });
+});
