@@ -1,0 +1,97 @@
+// SEC-10, SEC-70: a limit that fits images, measured in bytes that arrive, and none for blobs.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startFakeOllama } from '../support/fakeOllama.ts';
+import { startGuard } from '../support/guard.ts';
+import { chunk } from '../support/http1.ts';
+import { team } from '../support/people.ts';
+import { RawClient } from '../support/rawClient.ts';
+
+const maxBodyBytes = 1_000;
+const config = { maxBodyBytes };
+const headers = { authorization: team.adam.bearer };
+const path = '/v1/chat/completions';
+const last = '0\r\n\r\n';
+const chunkedHeaders = { ...headers, 'transfer-encoding': 'chunked' };
+
+test('a body of exactly the limit passes, one byte more is 413: by its length', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, { config });
+  const at = await guard.call({ method: 'POST', path, headers, body: 'x'.repeat(maxBodyBytes) });
+  assert.equal(at.status, 200);
+  const beyond = await guard.call({ method: 'POST', path, headers, body: 'x'.repeat(maxBodyBytes + 1) });
+  assert.equal(beyond.status, 413);
+  assert.equal(JSON.parse(beyond.text).error.code, 'body-too-large');
+  assert.equal(upstream.requests.length, 1);
+});
+
+test('a body of exactly the limit passes, one byte more is 413: in chunks', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, { config });
+  const half = chunk('x'.repeat(maxBodyBytes / 2));
+  const at = Buffer.concat([half, half, Buffer.from(last)]);
+  assert.equal((await guard.call({ method: 'POST', path, headers: chunkedHeaders, body: at })).status, 200);
+  const beyond = Buffer.concat([half, half, chunk('x'), Buffer.from(last)]);
+  assert.equal((await guard.call({ method: 'POST', path, headers: chunkedHeaders, body: beyond })).status, 413);
+  assert.equal(upstream.requests.length, 1, 'a request cut off half-way is never complete');
+  await upstream.until(() => upstream.open <= 1);
+});
+
+test('an answer that has begun is cut off when the body grows beyond the limit', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, { config });
+  const client = await RawClient.open(t, guard.port);
+  client.send({ method: 'POST', path, headers: chunkedHeaders });
+  client.send(chunk('x'));
+  await upstream.until(() => upstream.heads.length === 1);
+  client.send(chunk('x'.repeat(maxBodyBytes)));
+  assert.equal((await client.response()).status, 413);
+});
+
+test('a blob may be of any size', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, { config });
+  const blob = `/api/blobs/sha256:${'ab'.repeat(32)}`;
+  const body = Buffer.alloc(300_000, 'x');
+  assert.equal((await guard.call({ method: 'POST', path: blob, headers, body })).status, 200);
+  const chunks = Buffer.concat([chunk(body), Buffer.from(last)]);
+  assert.equal((await guard.call({ method: 'POST', path: blob, headers: chunkedHeaders, body: chunks })).status, 200);
+  assert.deepEqual(
+    upstream.requests.map((request) => request.body.length),
+    [body.length, body.length],
+  );
+});
+
+test('an upload flows while it comes and is not collected first', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream);
+  const client = await RawClient.open(t, guard.port);
+  client.send({ method: 'POST', path, headers: { ...headers, 'content-length': '8' } });
+  client.send('half');
+  await upstream.until(() => upstream.heads.length === 1);
+  assert.equal(upstream.requests.length, 0);
+  client.send('half');
+  assert.equal((await client.response()).status, 200);
+});
+
+test('a body where none belongs is 400', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream);
+  const cases = [
+    ['GET', '/api/tags'],
+    ['GET', '/'],
+    ['HEAD', '/api/version'],
+    ['HEAD', `/api/blobs/sha256:${'0'.repeat(64)}`],
+  ] as const;
+  for (const [method, bodiless] of cases) {
+    assert.equal(
+      (await guard.call({ method, path: bodiless, headers, body: '{}' })).status,
+      400,
+      `${method} ${bodiless}`,
+    );
+    const body = `2\r\n{}\r\n${last}`;
+    assert.equal((await guard.call({ method, path: bodiless, headers: chunkedHeaders, body })).status, 400);
+  }
+  assert.equal((await guard.call({ headers: { ...headers, 'content-length': '0' } })).status, 200);
+  assert.equal(upstream.requests.length, 1);
+});

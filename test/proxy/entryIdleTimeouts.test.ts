@@ -1,0 +1,126 @@
+// SEC-65, SEC-66: what stalls is ended, what lives or loads is left alone.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startFakeOllama } from '../support/fakeOllama.ts';
+import { startGuard } from '../support/guard.ts';
+import { chunk } from '../support/http1.ts';
+import { team } from '../support/people.ts';
+import { RawClient } from '../support/rawClient.ts';
+
+const idleTimeoutMs = 300;
+const config = { idleTimeoutMs };
+const headers = { authorization: team.adam.bearer };
+const post = { method: 'POST', path: '/api/chat', headers: { ...headers, 'content-length': '6' } };
+
+test('a body that stops coming is 408, and Ollama is let go', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, { config });
+  const client = await RawClient.open(t, guard.port);
+  client.send(post);
+  client.send('{"a');
+  assert.equal((await client.response()).status, 408);
+  await client.closed();
+  await upstream.until(() => upstream.open === 0);
+});
+
+test('a slow body lives as long as any byte of it comes', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, { config });
+  const client = await RawClient.open(t, guard.port);
+  client.send(post);
+  for (const byte of '{"a":1') {
+    await sleep(idleTimeoutMs / 4);
+    client.send(byte);
+  }
+  assert.equal((await client.response()).status, 200);
+  assert.equal(upstream.requests[0]?.text, '{"a":1');
+});
+
+test('a slow blob upload lives as long as any byte of it comes', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, { config });
+  const client = await RawClient.open(t, guard.port);
+  const path = `/api/blobs/sha256:${'0'.repeat(64)}`;
+  client.send({ method: 'POST', path, headers: { ...headers, 'transfer-encoding': 'chunked' } });
+  for (let i = 0; i < 6; i++) {
+    await sleep(idleTimeoutMs / 4);
+    client.send(chunk('x'));
+  }
+  client.send('0\r\n\r\n');
+  assert.equal((await client.response()).status, 200);
+  assert.equal(upstream.requests[0]?.text, 'xxxxxx');
+});
+
+test('a model that loads for longer than the idle time-out is waited for', async (t) => {
+  const upstream = await startFakeOllama(t, (reply) => {
+    setTimeout(() => reply.json({ done: true }), 2.5 * idleTimeoutMs);
+  });
+  const guard = await startGuard(t, upstream, { config });
+  const client = await RawClient.open(t, guard.port);
+  client.send({ ...post, body: '{"a":1' });
+  assert.equal((await client.response()).text, '{"done":true}');
+});
+
+test('a stream with pauses longer than the idle time-out goes on', async (t) => {
+  const upstream = await startFakeOllama(t, (reply) => {
+    reply.stream();
+    reply.chunk('first');
+    setTimeout(() => {
+      reply.chunk('last');
+      reply.end();
+    }, 2.5 * idleTimeoutMs);
+  });
+  const guard = await startGuard(t, upstream, { config });
+  const client = await RawClient.open(t, guard.port);
+  client.send({ ...post, body: '{"a":1' });
+  const { text, complete } = await client.response();
+  assert.deepEqual([text, complete], ['firstlast', true]);
+});
+
+test('a client that stops taking its stream is ended, and Ollama is let go', async (t) => {
+  const upstream = await startFakeOllama(t, (reply) => {
+    reply.stream();
+    const more = () => {
+      while (!reply.socket.destroyed && reply.socket.write(chunk(Buffer.alloc(64 * 1024)))) {}
+    };
+    reply.socket.on('drain', more);
+    more();
+  });
+  const guard = await startGuard(t, upstream, { config });
+  const client = await RawClient.open(t, guard.port, { paused: true });
+  client.send({ ...post, body: '{"a":1' });
+  await (await upstream.reply(0)).closed();
+});
+
+test('an Ollama that says nothing for longer than it may is 504', async (t) => {
+  const upstream = await startFakeOllama(t, () => {});
+  const guard = await startGuard(t, upstream, { config: { upstreamIdleTimeoutMs: 60 } });
+  const response = await guard.call({ headers });
+  assert.equal(response.status, 504);
+  await upstream.until(() => upstream.open === 0);
+});
+
+test('an Ollama that falls silent in the middle of an answer breaks it off', async (t) => {
+  const upstream = await startFakeOllama(t, (reply) => {
+    reply.stream();
+    reply.chunk('first');
+  });
+  const guard = await startGuard(t, upstream, { config: { upstreamIdleTimeoutMs: 60 } });
+  const response = await guard.call({ headers });
+  assert.deepEqual([response.status, response.text, response.complete], [200, 'first', false]);
+});
+
+test('every byte of Ollama starts its time anew', async (t) => {
+  const upstream = await startFakeOllama(t, async (reply) => {
+    reply.stream();
+    for (let i = 0; i < 6; i++) {
+      await sleep(75);
+      reply.chunk('x');
+    }
+    reply.end();
+  });
+  const guard = await startGuard(t, upstream, { config: { upstreamIdleTimeoutMs: 300 } });
+  const response = await guard.call({ headers });
+  assert.deepEqual([response.text, response.complete], ['xxxxxx', true]);
+});

@@ -1,0 +1,68 @@
+// https://github.com/http-party/node-http-proxy/issues/1618: stuck connections after the upstream has restarted.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startFakeOllama } from '../support/fakeOllama.ts';
+import { startGuard, warm } from '../support/guard.ts';
+import { team } from '../support/people.ts';
+
+const headers = { authorization: team.mia.bearer };
+
+test('#1618: an upstream that restarted is used again at once', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream);
+  await warm(guard, upstream, 'kept-alive');
+  await upstream.stop();
+  assert.equal((await guard.call({ headers })).status, 503);
+  await upstream.start();
+  assert.equal((await guard.call({ headers })).status, 200);
+  assert.equal((await guard.call({ method: 'POST', path: '/api/chat', headers, body: '{}' })).status, 200);
+});
+
+test('#1618: a kept connection that closes just as it is used costs a request without a body nothing', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream);
+  await warm(guard, upstream, 'kept-alive');
+  upstream.answer = (reply) => {
+    upstream.answer = (next) => next.json({ second: true });
+    reply.die();
+  };
+  const response = await guard.call({ headers });
+  assert.equal(response.text, '{"second":true}');
+});
+
+test('#1618: it is tried once more and not for ever', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream);
+  await warm(guard, upstream, 'kept-alive');
+  upstream.answer = (reply) => reply.die();
+  assert.equal((await guard.call({ headers })).status, 502);
+  assert.equal(upstream.requests.length, 3);
+});
+
+test('#1618: a request with a body may have been carried out and is not repeated', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream);
+  await warm(guard, upstream, 'kept-alive');
+  upstream.answer = (reply) => reply.die();
+  const response = await guard.call({ method: 'POST', path: '/api/generate', headers, body: '{}' });
+  assert.equal(response.status, 502);
+  assert.equal(upstream.requests.length, 2);
+});
+
+test('#1618: a new connection that fails is not tried again', async (t) => {
+  const upstream = await startFakeOllama(t, (reply) => reply.die());
+  const guard = await startGuard(t, upstream);
+  assert.equal((await guard.call({ headers })).status, 502);
+  assert.equal(upstream.requests.length, 1);
+});
+
+test('connections to the upstream are kept and used again', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream);
+  for (let i = 0; i < 200; i++) {
+    const what = i % 2 === 0 ? { headers } : { method: 'POST', path: '/api/chat', headers, body: '{}' };
+    assert.equal((await guard.call(what)).status, 200);
+  }
+  assert.equal(upstream.requests.length, 200);
+  assert.equal(upstream.connections, 1);
+});
