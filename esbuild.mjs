@@ -54,7 +54,14 @@ export const bundles = [
     plugins: [httpProxyFixes],
   },
   { ...common, entryPoints: ['src/threads/hashThread.ts'] },
-  { ...common, entryPoints: ['src/cli.ts'], banner: { js: commonJsBanner } },
+  // Split, so that dist/cli.js can look at Node's version before it loads the rest.
+  {
+    ...common,
+    entryPoints: ['src/cli.ts'],
+    splitting: true,
+    chunkNames: 'cli-[name]',
+    banner: { js: commonJsBanner },
+  },
 ];
 
 if (import.meta.main ?? process.argv[1]?.endsWith('esbuild.mjs')) {

@@ -22,12 +22,12 @@ interface Built {
 const built: readonly Built[] = await Promise.all(
   bundles.map(async (options): Promise<Built> => {
     const result = await build({ ...options, absWorkingDir: root, write: false, metafile: true });
-    const [output] = Object.values(result.metafile.outputs);
+    const outputs = Object.values(result.metafile.outputs);
     return {
-      entry: output?.entryPoint ?? '',
-      bytes: output?.bytes ?? 0,
+      entry: String((options.entryPoints as readonly string[])[0]),
+      bytes: outputs.reduce((sum, output) => sum + output.bytes, 0),
       inputs: Object.keys(result.metafile.inputs),
-      imports: output?.imports.map(({ path }) => path) ?? [],
+      imports: outputs.flatMap((output) => output.imports.filter(({ external }) => external).map(({ path }) => path)),
     };
   }),
 );

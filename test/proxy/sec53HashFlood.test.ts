@@ -33,10 +33,14 @@ test('SEC-53: wrong API keys cost no compare at all, and are limited like passwo
 
 test('one right password on 32 connections at once costs one compare', async (t) => {
   const upstream = await startFakeOllama(t);
-  const guard = await startGuard(t, upstream);
+  const compare = Promise.withResolvers<boolean>();
+  const guard = await startGuard(t, upstream, { comparePassword: () => compare.promise });
   const right = { headers: { authorization: team.mia.basic } };
-  const responses = await Promise.all(Array.from({ length: 32 }, () => guard.call(right)));
-  assert.deepEqual(new Set(statuses(responses)), new Set([200]));
+  const pending = Array.from({ length: 32 }, () => guard.call(right));
+  // A request that was sent after all of them and is answered shows that they wait for the compare.
+  await guard.call({ path: '/_guard/health' });
+  compare.resolve(true);
+  assert.deepEqual(new Set(statuses(await Promise.all(pending))), new Set([200]));
   assert.equal(guard.compares.length, 1);
   await guard.call(right);
   assert.equal(guard.compares.length, 1, 'and none after that');

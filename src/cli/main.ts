@@ -1,0 +1,23 @@
+import { CommanderError } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
+import { GuardError } from '../guard/errors.ts';
+import { createProgram } from './program.ts';
+import { processTerminal } from './terminal.ts';
+import { UsageError } from './usageError.ts';
+
+/** 0, 1 for a failure, 2 for a command that was called wrongly. */
+function exitCode(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  return error instanceof UsageError || GuardError.is(error, 'config-invalid') ? 2 : 1;
+}
+
+/** Runs the command line; errors become one sentence and an exit code. */
+export async function main(): Promise<void> {
+  try {
+    await createProgram(processTerminal, packageJson.version).parseAsync();
+  } catch (error) {
+    // Commander has said what was wrong already.
+    if (!(error instanceof CommanderError)) processTerminal.say(`ollama-guard: ${(error as Error).message}`);
+    process.exitCode = exitCode(error);
+  }
+}
