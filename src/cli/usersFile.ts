@@ -42,20 +42,25 @@ export class UsersFile {
    * @throws GuardError what `change` throws, and what `read` throws; then nothing is written.
    */
   async update(change: (users: readonly User[]) => readonly User[]): Promise<void> {
+    let lost: Error | undefined;
     const release = await lock(this.path, {
       realpath: false,
+      onCompromised: (error) => {
+        lost = error;
+      },
       retries: { retries: 20, minTimeout: 20, maxTimeout: 250 },
     }).catch((error: unknown) => {
       throw dataUnavailable(this.path, error);
     });
     try {
       const users = change(await this.read());
+      if (lost !== undefined) throw dataUnavailable(this.path, lost);
       const text = `${JSON.stringify({ version, users }, undefined, 2)}\n`;
       await writeFileAtomic(this.path, text, { mode: 0o600 }).catch((error: unknown) => {
         throw dataUnavailable(this.path, error);
       });
     } finally {
-      await release();
+      await release().catch(() => undefined);
     }
   }
 
@@ -67,6 +72,8 @@ export class UsersFile {
   watch(onChange: (users: readonly User[]) => void, onProblem: (error: unknown) => void): () => void {
     const changed = () => void this.read().then(onChange, onProblem);
     watchFile(this.path, { interval: pollMs }, changed);
+    // What changed between the last read and now would go unseen.
+    changed();
     return () => unwatchFile(this.path, changed);
   }
 

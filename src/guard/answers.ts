@@ -21,6 +21,7 @@ const refusals = {
   'unsupported-encoding': [415, 'Send the body without a content encoding.'],
   'headers-too-large': [431, 'The request headers are larger than 16 KiB.'],
   'too-many-failures': [429, 'Too many failed sign-ins. Wait, then try again with the right credential.'],
+  pipelined: [429, 'Too many requests at once on one connection.'],
   'too-busy': [429, 'Too many sign-ins are being checked right now. Try again shortly.'],
   'guard-failed': [500, 'The guard failed on this request. Its log says why.'],
   'upstream-failed': [502, 'Ollama broke off the connection before it answered.'],
@@ -109,8 +110,8 @@ export function refuse(res: ServerResponse, code: RefusalCode, path: string, det
  * Takes a body nobody wants off the wire for a while. A sender that writes all before it reads (Python's clients do)
  * would otherwise meet a closed connection and never see the refusal.
  */
-function discardRest(req: IncomingMessage): void {
-  if (req.complete) return;
+export function discardRest(req: IncomingMessage): void {
+  if (req.complete || req.destroyed) return;
   const cutOff = setTimeout(() => req.destroy(), discardMs).unref();
   req.once('close', () => clearTimeout(cutOff));
   req.unpipe();

@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { createFailedLogins, type FailedLogins } from './admission/failedLogins.ts';
 import { type RefusalCode, type RefusalDetails, refuse } from './answers.ts';
 import { endpointUrl, type GuardConfig, isLoopback } from './config.ts';
-import { bodyProblem } from './entry/body.ts';
+import { bodyProblem, hasBody } from './entry/body.ts';
 import { framingProblem } from './entry/framing.ts';
 import { createHostRule, hostOf } from './entry/host.ts';
 import { createListener } from './entry/listener.ts';
@@ -15,6 +15,7 @@ import { Authenticator, type ComparePassword, type Identity } from './identity/a
 import { readCredential } from './identity/credentials.ts';
 import type { User } from './identity/users.ts';
 import { decide } from './policy/policy.ts';
+import { routesOf } from './routes.ts';
 import { type Report, Reporter } from './usage/events.ts';
 
 /** What a guard needs from outside. */
@@ -29,6 +30,12 @@ export interface GuardOptions {
 
 /** Reports come at most four times a second. */
 const reportIntervalMs = 250;
+
+/** Requests under way on one connection; clients that pipeline at all stay below this. */
+const maxPipelined = 8;
+
+/** How often streams are held against what their credential has become, in milliseconds: it may have run out. */
+const expiryCheckMs = 1_000;
 
 const listenErrors: Readonly<Record<string, readonly [GuardErrorCode, (config: GuardConfig) => string]>> = {
   EADDRINUSE: [
@@ -56,8 +63,11 @@ export class Guard {
   readonly #isOwnHost: (host: string) => boolean;
   readonly #origins: ReadonlySet<string>;
   readonly #live = new Map<ServerResponse, Identity>();
+  /** How many requests of a connection are being answered. */
+  readonly #open = new WeakMap<Socket, number>();
   /** Connections that have not made a request yet. */
   readonly #fresh = new Set<Socket>();
+  readonly #expiryCheck = setInterval(() => this.#endStaleStreams(), expiryCheckMs).unref();
   #stopping = false;
 
   private constructor({ config, users, comparePassword, onReport, failedLogins }: GuardOptions) {
@@ -112,6 +122,10 @@ export class Guard {
   /** Replaces the users. Applies to the next request; streams whose user or key is gone end now. */
   setUsers(users: readonly User[]): void {
     this.#authenticator.setUsers(users);
+    this.#endStaleStreams();
+  }
+
+  #endStaleStreams(): void {
     for (const [res, identity] of this.#live) if (!this.#authenticator.isCurrent(identity)) res.destroy();
   }
 
@@ -122,6 +136,7 @@ export class Guard {
    */
   async stop(drainMs: number): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#expiryCheck);
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     // Node does not count those as idle.
@@ -143,17 +158,17 @@ export class Guard {
     req.on('error', () => res.destroy());
     res.on('error', () => res.destroy());
 
-    const problem = this.#entryProblem(req, path);
+    const problem = this.#entryProblem(req, path) ?? this.#pipelineProblem(req, res);
     if (problem !== undefined) {
-      this.#refuse(request, problem, { close: problem === 'bad-request' });
-      return;
-    }
-    if (isPreflight(req)) {
-      answerPreflight(req, res);
+      this.#refuse(request, problem, { close: problem === 'bad-request' || problem === 'pipelined' });
       return;
     }
     allowOrigin(req, res);
-    if (this.#answerOwn(request)) return;
+    const own = ownAnswer(req, request.path);
+    if (own !== undefined) {
+      this.#answerOwn(request, own);
+      return;
+    }
 
     const address = req.socket.remoteAddress ?? '';
     const signIn = this.#authenticator.signIn(readCredential(req.headers), address);
@@ -188,17 +203,31 @@ export class Guard {
     return isForeignPage(req.headers, this.#origins) ? 'foreign-origin' : undefined;
   }
 
-  /** What the guard answers itself, to everyone: the CLI's heartbeat and its own health. */
-  #answerOwn({ req, res, path }: Request): boolean {
-    const heartbeat = path === '/' && req.method === 'HEAD';
-    const health = path === '/_guard/health' && (req.method === 'GET' || req.method === 'HEAD');
-    if (!heartbeat && !health) return false;
-    const body = health ? '{"status":"ok"}' : '';
-    res.setHeader('content-type', health ? 'application/json; charset=utf-8' : 'text/plain; charset=utf-8');
+  /** Each pipelined request would take a connection to Ollama, so a client connection may not hold many. */
+  #pipelineProblem(req: IncomingMessage, res: ServerResponse): RefusalCode | undefined {
+    const { socket } = req;
+    const open = (this.#open.get(socket) ?? 0) + 1;
+    this.#open.set(socket, open);
+    res.once('close', () => this.#open.set(socket, (this.#open.get(socket) ?? 1) - 1));
+    return open > maxPipelined ? 'pipelined' : undefined;
+  }
+
+  /** Preflights, the CLI's heartbeat and the guard's own health: answered here, to everyone, and without a body. */
+  #answerOwn(request: Request, own: OwnAnswer): void {
+    const { req, res } = request;
+    if (hasBody(req)) {
+      this.#refuse(request, 'unexpected-body', { close: true });
+      return;
+    }
+    if (own === 'preflight') {
+      answerPreflight(req, res);
+      return;
+    }
+    const { type, body } = ownAnswers[own];
+    res.setHeader('content-type', type);
     res.setHeader('cache-control', 'no-store');
     res.setHeader('content-length', body.length);
     res.end(body);
-    return true;
   }
 
   #admit(request: Request, identity: Identity): void {
@@ -235,7 +264,8 @@ export class Guard {
     this.#reporter.add({
       type: 'request',
       method: req.method ?? '',
-      path: path === '' ? '-' : path,
+      // Anything else may hold what a stranger put there, a key pasted into a URL included.
+      path: routesOf(path).length > 0 ? path : '-',
       status: res.statusCode,
       address: req.socket.remoteAddress ?? '',
       ...(identity && { user: identity.user.name }),
@@ -248,6 +278,21 @@ export class Guard {
     if (reason === 'no credential') return;
     this.#reporter.add({ type: 'sign-in-failed', address, reason: refusal === 'unauthenticated' ? reason : refusal });
   }
+}
+
+/** What the guard answers itself, by path; the texts of both are public. */
+const ownAnswers = {
+  heartbeat: { type: 'text/plain; charset=utf-8', body: '' },
+  health: { type: 'application/json; charset=utf-8', body: '{"status":"ok"}' },
+} as const;
+
+type OwnAnswer = keyof typeof ownAnswers | 'preflight';
+
+function ownAnswer(req: IncomingMessage, path: string): OwnAnswer | undefined {
+  if (isPreflight(req)) return 'preflight';
+  if (path === '/' && req.method === 'HEAD') return 'heartbeat';
+  const reads = req.method === 'GET' || req.method === 'HEAD';
+  return path === '/_guard/health' && reads ? 'health' : undefined;
 }
 
 /** A request on its way through the steps. */

@@ -10,17 +10,25 @@ import { readGuardConfig } from './settings.ts';
 /** Streams under way get this long when the guard stops, in milliseconds: a person is waiting for the window. */
 const drainMs = 1_000;
 
+/** One change of the users stores several secrets, and each is announced. */
+const refreshDelayMs = 200;
+
 /** The guard of this window: its state, its users, and what can be done with them. */
 export class GuardService implements Disposable {
   readonly #users: SecretUsers;
   readonly #host: GuardHost;
+  readonly #log: Log;
   readonly #changed = new EventEmitter<GuardState>();
+  readonly #elsewhere: Disposable;
+  #refreshing: NodeJS.Timeout | undefined;
 
   /** Fires with every new state. */
   readonly onDidChange = this.#changed.event;
 
   constructor(users: SecretUsers, log: Log) {
     this.#users = users;
+    this.#log = log;
+    this.#elsewhere = users.onDidChange(() => this.#refreshSoon());
     this.#host = new GuardHost({
       onState: (state) => this.#changed.fire(state),
       onEvents: (events, dropped) => log.events(events, dropped),
@@ -71,8 +79,21 @@ export class GuardService implements Disposable {
     return this.#host.hashPassword(password);
   }
 
+  /** Users that another window changed go for this one's guard too. */
+  #refreshSoon(): void {
+    clearTimeout(this.#refreshing);
+    this.#refreshing = setTimeout(() => {
+      this.#users.read().then(
+        (users) => this.#host.setUsers(users),
+        (error: unknown) => this.#log.error(`The users could not be read again: ${(error as Error).message}`),
+      );
+    }, refreshDelayMs);
+  }
+
   /** Stops and ends the threads. */
   async shutDown(): Promise<void> {
+    clearTimeout(this.#refreshing);
+    this.#elsewhere.dispose();
     await this.#host.dispose();
     this.#changed.dispose();
   }

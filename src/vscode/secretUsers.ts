@@ -1,4 +1,4 @@
-import type { SecretStorage } from 'vscode';
+import type { Disposable, SecretStorage } from 'vscode';
 import * as z from 'zod/mini';
 import { GuardError } from '../guard/errors.ts';
 import { parseUsers, type User } from '../guard/identity/users.ts';
@@ -20,6 +20,13 @@ export class SecretUsers {
 
   constructor(secrets: SecretStorage) {
     this.#secrets = secrets;
+  }
+
+  /** Calls back when another window may have changed the users. A hint: it may come late, twice or without a change. */
+  onDidChange(listener: () => void): Disposable {
+    return this.#secrets.onDidChange(({ key }) => {
+      if (key === indexKey || key.startsWith(userKey(''))) listener();
+    });
   }
 
   /** @throws GuardError `data-damaged` or `data-unavailable`. */
@@ -61,16 +68,18 @@ export class SecretUsers {
 
   /** Records before the index, and removals after it, so that the index never names a record that is not there. */
   async #write(before: readonly User[], after: readonly User[]): Promise<void> {
+    const kept = new Set(after.map((user) => user.id));
     try {
       for (const user of after) {
         if (!before.includes(user)) await this.#secrets.store(userKey(user.id), JSON.stringify(user));
       }
-      await this.#secrets.store(indexKey, JSON.stringify({ version, ids: after.map((user) => user.id) }));
-      const kept = new Set(after.map((user) => user.id));
-      for (const { id } of before) if (!kept.has(id)) await this.#secrets.delete(userKey(id));
+      await this.#secrets.store(indexKey, JSON.stringify({ version, ids: [...kept] }));
     } catch (error) {
       throw unavailable(error);
     }
+    // The index does not name them any more, so a record that stays behind lets nobody in.
+    const removed = before.filter(({ id }) => !kept.has(id));
+    await Promise.allSettled(removed.map(({ id }) => this.#secrets.delete(userKey(id))));
   }
 
   async #get(key: string): Promise<string | undefined> {

@@ -2,7 +2,7 @@ import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, type Serv
 import { Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import httpProxy from 'http-proxy';
-import { refuse } from '../answers.ts';
+import { discardRest, refuse } from '../answers.ts';
 import type { GuardConfig } from '../config.ts';
 import { watchBodySize } from '../entry/body.ts';
 import { systemErrorCode } from '../errors.ts';
@@ -79,13 +79,21 @@ export function createForward(config: GuardConfig): Forward {
       answer.destroy();
       return;
     }
+    // Node's parser takes a status that its writer refuses with an exception, which would end the guard for everyone.
+    const { statusCode = 0 } = answer;
+    if (statusCode < 200 || statusCode > 999) {
+      exchange.settled = true;
+      answer.destroy();
+      refuse(res, 'upstream-failed', exchange.path);
+      return;
+    }
     answer.on('error', () => res.destroy());
     answer.once('close', () => {
       if (!answer.complete) res.destroy();
     });
     const headers = clientHeaders(answer.headers);
     if (!res.shouldKeepAlive) headers.connection = 'close';
-    res.writeHead(answer.statusCode ?? 502, headers);
+    res.writeHead(statusCode, headers);
     // A stream's client learns at once that its request is being answered; a short answer leaves in one packet.
     if (headers['content-length'] === undefined) res.flushHeaders();
     answer.pipe(res);
@@ -120,7 +128,9 @@ export function createForward(config: GuardConfig): Forward {
     res.once('close', () => {
       exchange.settled = true;
       // Ollama stops generating when its client is gone; without this it never learns (P1, P2).
-      if (!res.writableFinished) exchange.upstream?.destroy();
+      if (!res.writableFinished || !req.complete) exchange.upstream?.destroy();
+      // Ollama may answer before it has read the whole upload, and close; then nobody reads the rest.
+      discardRest(req);
     });
     req.url = forwarding.path;
     req.headers = upstreamHeaders(req.headers);

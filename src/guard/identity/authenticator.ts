@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { addressKey, type FailedLogins } from '../admission/failedLogins.ts';
+import { addressKey, createFailedLogins, type FailedLogins } from '../admission/failedLogins.ts';
 import type { RefusalCode } from '../answers.ts';
 import { matchesApiKey } from './apiKey.ts';
 import { BoundedQueue, QueueFullError } from './boundedQueue.ts';
@@ -59,11 +59,14 @@ export class Authenticator {
   readonly #verified: LRUCache<string, Verified>;
   readonly #inFlight = new Map<string, Promise<Verdict>>();
   readonly #queue = new BoundedQueue(queueLimits);
+  /** Bad tokens cost no hash, so they are counted apart: a flood of them must not keep a right password out. */
+  readonly #failedTokens: FailedLogins;
   #directory: Directory = createDirectory([]);
 
   constructor(ports: AuthenticatorPorts) {
     this.#ports = ports;
     this.#now = ports.now ?? Date.now;
+    this.#failedTokens = createFailedLogins(undefined, this.#now);
     this.#verified = new LRUCache({ max: maxVerified, ttl: verifiedTtlMs, perf: { now: this.#now } });
   }
 
@@ -91,7 +94,7 @@ export class Authenticator {
       case 'none':
         return noCredential;
       case 'invalid':
-        return this.#fail(address, undefined, 'not a credential of this guard');
+        return this.#failToken(address, 'not a credential of this guard');
       case 'key':
         return this.#signInByKey(credential, address);
       case 'password':
@@ -102,11 +105,11 @@ export class Authenticator {
   #signInByKey({ id, text, user: claimed }: Credential & { kind: 'key' }, address: string): SignIn {
     const found = this.#directory.byKeyId(id);
     const matches = matchesApiKey(text, found?.key.sha256);
-    if (found === undefined || !matches) return this.#fail(address, undefined, 'unknown API key');
+    if (found === undefined || !matches) return this.#failToken(address, 'unknown API key');
     const { user, key } = found;
-    if (claimed !== undefined && claimed !== user.name) return this.#fail(address, undefined, "another user's API key");
-    if (isExpired(key, this.#now())) return this.#fail(address, user.name, 'expired API key');
-    if (isExpired(user, this.#now())) return this.#fail(address, user.name, 'expired user');
+    if (claimed !== undefined && claimed !== user.name) return this.#failToken(address, "another user's API key");
+    if (isExpired(key, this.#now())) return this.#failToken(address, 'expired API key');
+    if (isExpired(user, this.#now())) return this.#failToken(address, 'expired user');
     return { identity: { user, keyId: id } };
   }
 
@@ -181,9 +184,17 @@ export class Authenticator {
   }
 
   #fail(address: string, user: string | undefined, reason: string): SignIn {
-    const waitMs = this.#ports.failedLogins.wait(address, user);
+    return this.#count(this.#ports.failedLogins, address, user, reason);
+  }
+
+  #failToken(address: string, reason: string): SignIn {
+    return this.#count(this.#failedTokens, address, undefined, reason);
+  }
+
+  #count(failures: FailedLogins, address: string, user: string | undefined, reason: string): SignIn {
+    const waitMs = failures.wait(address, user);
     if (waitMs > 0) return this.#tooMany(waitMs);
-    this.#ports.failedLogins.record(address, user);
+    failures.record(address, user);
     return { refusal: 'unauthenticated', reason };
   }
 
