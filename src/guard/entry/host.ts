@@ -42,6 +42,8 @@ export function createHostRule(
   const configured = new Set(allowedHosts.map((name) => name.toLowerCase()));
   let known: { readonly names: ReadonlySet<string>; readonly addresses: BlockList } | undefined;
   let readAt = 0;
+  /** The last host that was found to be one's own: nearly every request names the same. */
+  let lastOwn: string | undefined;
 
   const refresh = () => {
     const addresses = new BlockList();
@@ -55,9 +57,16 @@ export function createHostRule(
   };
 
   return (host) => {
-    if (known === undefined || now() - readAt > addressesMaxAgeMs) known = refresh();
+    if (known === undefined || now() - readAt > addressesMaxAgeMs) {
+      known = refresh();
+      lastOwn = undefined;
+    }
+    if (host === lastOwn) return true;
     const family = isIP(host);
-    if (family === 0) return known.names.has(host);
-    return known.addresses.check(host, family === 6 ? 'ipv6' : 'ipv4') || configured.has(host);
+    const own =
+      configured.has(host) ||
+      (family === 0 ? known.names.has(host) : known.addresses.check(host, family === 6 ? 'ipv6' : 'ipv4'));
+    if (own) lastOwn = host;
+    return own;
   };
 }

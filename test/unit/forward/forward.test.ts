@@ -8,12 +8,12 @@ import { createForward } from '../../../src/guard/forward/forward.ts';
 import { startFakeOllama } from '../../support/fakeOllama.ts';
 import { RawClient } from '../../support/rawClient.ts';
 
-test('P2: a client that is gone before there is a connection to Ollama leaves none behind', async (t) => {
+test('P2: a client that is gone before its request goes out leaves no request behind', async (t) => {
   const upstream = await startFakeOllama(t, () => {});
   const forward = createForward(parseConfig({ host: '127.0.0.1', port: 0, upstream: upstream.url }));
   t.after(() => forward.close());
   const server = createServer((req, res) => {
-    forward(req, res, { path: '/api/chat', body: 'limited' });
+    res.once('close', () => forward(req, res, { path: '/api/chat', body: 'limited' }));
     res.destroy();
   });
   server.listen(0, '127.0.0.1');
@@ -23,6 +23,6 @@ test('P2: a client that is gone before there is a connection to Ollama leaves no
   const client = await RawClient.open(t, (server.address() as AddressInfo).port);
   client.send({ method: 'POST', path: '/api/chat', body: '{}' });
   await client.closed();
-  await upstream.until(() => upstream.open === 0);
+  await upstream.until(() => upstream.connections === 1 && upstream.open === 0);
   assert.deepEqual(upstream.seen, []);
 });
