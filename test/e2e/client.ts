@@ -52,6 +52,7 @@ export async function runCurl(command: string, input = ''): Promise<Reply> {
       detached: true,
       stdio: 'pipe',
     });
+    bash.stdin.on('error', () => undefined); // A curl that asks for nothing may be gone before it is written to.
     bash.stdin.end(input);
     let output = '';
     let complaints = '';

@@ -8,7 +8,7 @@ import { chunk } from '../support/http1.ts';
 import { team } from '../support/people.ts';
 import { RawClient } from '../support/rawClient.ts';
 
-const idleTimeoutMs = 300;
+const idleTimeoutMs = 500;
 const config = { idleTimeoutMs };
 const headers = { authorization: team.adam.bearer };
 const post = { method: 'POST', path: '/api/chat', headers: { ...headers, 'content-length': '6' } };
@@ -54,7 +54,7 @@ test('a slow blob upload lives as long as any byte of it comes', async (t) => {
 
 test('a model that loads for longer than the idle time-out is waited for', async (t) => {
   const upstream = await startFakeOllama(t, (reply) => {
-    setTimeout(() => reply.json({ done: true }), 2.5 * idleTimeoutMs);
+    setTimeout(() => reply.json({ done: true }), 1.5 * idleTimeoutMs);
   });
   const guard = await startGuard(t, upstream, { config });
   const client = await RawClient.open(t, guard.port);
@@ -69,7 +69,7 @@ test('a stream with pauses longer than the idle time-out goes on', async (t) => 
     setTimeout(() => {
       reply.chunk('last');
       reply.end();
-    }, 2.5 * idleTimeoutMs);
+    }, 1.5 * idleTimeoutMs);
   });
   const guard = await startGuard(t, upstream, { config });
   const client = await RawClient.open(t, guard.port);
@@ -115,12 +115,12 @@ test('every byte of Ollama starts its time anew', async (t) => {
   const upstream = await startFakeOllama(t, async (reply) => {
     reply.stream();
     for (let i = 0; i < 6; i++) {
-      await sleep(75);
+      await sleep(125);
       reply.chunk('x');
     }
     reply.end();
   });
-  const guard = await startGuard(t, upstream, { config: { upstreamIdleTimeoutMs: 300 } });
+  const guard = await startGuard(t, upstream, { config: { upstreamIdleTimeoutMs: 500 } });
   const response = await guard.call({ headers });
   assert.deepEqual([response.text, response.complete], ['xxxxxx', true]);
 });
