@@ -36,9 +36,10 @@ export async function serve({ config, users, logFormat, terminal, onListening }:
       if (state.status === 'failed') broken.reject(failure(state));
     },
     onEvents: (events, dropped) => {
-      for (const event of events) terminal.say(formatEvent(event, logFormat));
-      if (dropped > 0)
-        terminal.say(formatEvent({ type: 'error', message: `${dropped} log lines left out` }, logFormat));
+      const lines = events.map((event) => formatEvent(event, logFormat));
+      if (dropped > 0) lines.push(formatEvent({ type: 'error', message: `${dropped} log lines left out` }, logFormat));
+      // One write for all: each would hold this process for a while when the log goes to a file or a pipe.
+      if (lines.length > 0) terminal.say(lines.join('\n'));
     },
   });
   const over = new AbortController();

@@ -18,6 +18,12 @@ export interface GuardHostListener {
 /** A guard that does not stop within its drain and this many milliseconds more is ended with its thread. */
 const stopGraceMs = 2_000;
 
+/**
+ * What V8 may take for short-lived objects on the guard thread. Streams live long and requests leave little behind; the
+ * default of 48 MB would be most of what 1,000 idle streams cost.
+ */
+const maxYoungGenerationSizeMb = 16;
+
 interface GuardThread {
   readonly worker: Worker;
   readonly calls: ReturnType<typeof connect<GuardThreadFunctions, GuardHostFunctions>>;
@@ -134,6 +140,7 @@ export class GuardHost {
       execArgv: [],
       workerData: { hashPort } satisfies GuardThreadData,
       transferList: [hashPort],
+      resourceLimits: { maxYoungGenerationSizeMb },
     });
     const calls = connect<GuardThreadFunctions, GuardHostFunctions>(worker, {
       onReport: (report) => this.#onReport(report),
