@@ -40,7 +40,8 @@ export function renderStatus(state: GuardState): StatusView {
       return {
         text: `${exposed ? '$(warning)' : '$(pass-filled)'} ${name} :${port}`,
         tooltip: [
-          l10n.t('Ollama Guard is running at {0}, in front of {1}.', url, upstream),
+          l10n.t('Ollama Guard is running at {0}', url),
+          l10n.t('in front of {0}', upstream),
           `${users === 1 ? l10n.t('1 user') : l10n.t('{0} users', users)}, ${
             counts.served === 1 ? l10n.t('1 request served') : l10n.t('{0} requests served', counts.served)
           }.`,

@@ -104,6 +104,14 @@ function isHealthy(port: number): Promise<boolean> {
   });
 }
 
+/** Lets a signal end this process by way of `exit`, at once, so that editors and browsers are taken along. */
+function exitOnSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    // Before the test runner's own handler, which waits for what will not come.
+    process.prependOnceListener(signal, () => process.exit(1));
+  }
+}
+
 /** What differs between one editor and another. */
 export interface EditorOptions {
   /** The packaged extensions (vsix files) to install. */
@@ -287,10 +295,15 @@ export class EditorWindow {
 
   /** Starts an editor and opens a window on it. */
   static async open(options: EditorOptions): Promise<EditorWindow> {
+    exitOnSignals();
     const editor = await Editor.start(options);
     try {
       const browser = await chromium.launchPersistentContext(path.join(editor.root, 'profile'), {
         executablePath: chromiumPath,
+        // Playwright would close the browser and let the process go on; see exitOnSignals.
+        handleSIGINT: false,
+        handleSIGTERM: false,
+        handleSIGHUP: false,
         viewport: { width: 1120, height: 640 },
         colorScheme: 'dark',
         reducedMotion: 'reduce',
