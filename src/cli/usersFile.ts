@@ -17,6 +17,8 @@ const pollMs = 500;
 /** `users.json` in the data folder: versioned, checked when read, written whole or not at all. */
 export class UsersFile {
   readonly path: string;
+  /** The text that was read last; undefined while there is no file. */
+  #seen: string | undefined;
 
   /** @param folder an existing data folder. */
   constructor(folder: string) {
@@ -29,11 +31,15 @@ export class UsersFile {
    * @throws GuardError `data-damaged` or `data-unavailable`. The file is left as it is.
    */
   async read(): Promise<readonly User[]> {
-    const text = await readFile(this.path, 'utf8').catch((error: unknown) => {
+    this.#seen = await this.#readText();
+    return this.#seen === undefined ? [] : this.#parse(this.#seen);
+  }
+
+  #readText(): Promise<string | undefined> {
+    return readFile(this.path, 'utf8').catch((error: unknown) => {
       if (systemErrorCode(error) === 'ENOENT') return undefined;
       throw dataUnavailable(this.path, error);
     });
-    return text === undefined ? [] : this.#parse(text);
   }
 
   /**
@@ -70,7 +76,10 @@ export class UsersFile {
    * @returns ends the watch.
    */
   watch(onChange: (users: readonly User[]) => void, onProblem: (error: unknown) => void): () => void {
-    const changed = () => void this.read().then(onChange, onProblem);
+    const look = async () => {
+      if ((await this.#readText()) !== this.#seen) onChange(await this.read());
+    };
+    const changed = () => void look().catch(onProblem);
     watchFile(this.path, { interval: pollMs }, changed);
     // What changed between the last read and now would go unseen.
     changed();
