@@ -47,7 +47,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   /** Runs a command on users, with the hash thread at hand as long as it takes. */
   const withUsers = async ({ data }: DataOption, run: (ports: UserCommandPorts) => Promise<void>) => {
     const file = new UsersFile(await openDataFolder(data));
-    const hash = new HashClient((reason) => terminal.say(reason));
+    const hash = new HashClient(({ message }) => terminal.say(message));
     await run({ file, terminal, hashPassword: (password) => hash.hash(password) }).finally(() => hash.stop());
   };
 

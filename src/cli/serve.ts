@@ -3,6 +3,7 @@ import type { GuardConfig } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
 import { upstreamAnswers } from '../guard/forward/probe.ts';
 import type { User } from '../guard/identity/users.ts';
+import { inEnglish } from '../guard/message.ts';
 import type { GuardState } from '../guard/state.ts';
 import { GuardHost } from '../threads/guardHost.ts';
 import { formatEvent, type LogFormat } from './log.ts';
@@ -62,5 +63,7 @@ export async function serve({ config, users, logFormat, terminal, onListening }:
 }
 
 function failure({ code, message }: GuardState & { status: 'failed' }): Error {
-  return code === undefined ? new Error(message) : new GuardError(code, message);
+  return code === undefined
+    ? new Error(inEnglish(message))
+    : new GuardError(code, message.text, { args: message.args });
 }

@@ -13,6 +13,7 @@ const refusals = {
   'foreign-host': [403, 'This host name is not configured here. Use the address the owner gave you.'],
   'foreign-origin': [403, 'Web pages of this origin may not use this endpoint. Its owner can allow the origin.'],
   'not-permitted': [403, 'Your role does not permit this. Ask the owner of this endpoint.'],
+  'not-shared': [403, 'This endpoint is not shared with you right now. Ask its owner.'],
   'owner-only': [403, "This acts on the owner's ollama.com account and is closed to everyone."],
   'not-found': [404, 'There is nothing at this path.'],
   'method-not-allowed': [405, 'This path does not take this method.'],

@@ -71,11 +71,15 @@ export function parseConfig(input: unknown): GuardConfig {
   if (!result.success) {
     const [issue] = result.error.issues;
     const field = issue?.path.join('.') || 'configuration';
-    throw new GuardError('config-invalid', `${field}: ${issue?.message ?? 'is not valid'}.`);
+    throw new GuardError('config-invalid', '{field}: {problem}.', {
+      args: { field, problem: issue?.message ?? 'is not valid' },
+    });
   }
   const { data } = result;
   if (sameEndpoint(data)) {
-    throw new GuardError('config-invalid', 'upstream: is the address the guard itself listens on; set it to Ollama.');
+    throw new GuardError('config-invalid', '{field}: {problem}.', {
+      args: { field: 'upstream', problem: 'is the address the guard itself listens on; set it to Ollama' },
+    });
   }
   return data;
 }

@@ -1,3 +1,5 @@
+import { inEnglish, type Message, type MessageArguments } from './message.ts';
+
 /**
  * What can go wrong outside a request: starting, stopping, editing users. The text is for a person and says what to do.
  * Code matches on `code`, never on the text.
@@ -11,20 +13,27 @@ export type GuardErrorCode =
   | 'data-unavailable'
   | 'key-unknown'
   | 'no-users'
+  | 'other-version'
   | 'password-invalid'
   | 'thread-died'
   | 'user-exists'
   | 'user-invalid'
-  | 'user-unknown';
+  | 'user-unknown'
+  | 'window-gone';
 
 /** An expected failure with a sentence for the person in front of it. */
 export class GuardError extends Error {
   readonly code: GuardErrorCode;
+  /** The sentence as data, for whoever shows it in another language. */
+  readonly detail: Message;
 
-  constructor(code: GuardErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+  /** @param text English, with `{name}` placeholders for `args`. */
+  constructor(code: GuardErrorCode, text: string, options: ErrorOptions & { readonly args?: MessageArguments } = {}) {
+    const detail = { text, args: options.args ?? {} };
+    super(inEnglish(detail), options);
     this.name = 'GuardError';
     this.code = code;
+    this.detail = detail;
   }
 
   /** Whether `error` is a GuardError, of that code when one is given. */

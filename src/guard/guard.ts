@@ -1,22 +1,27 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { createFailedLogins, type FailedLogins } from './admission/failedLogins.ts';
 import { type RefusalCode, type RefusalDetails, refuse } from './answers.ts';
 import { endpointUrl, type GuardConfig, isLoopback } from './config.ts';
+import { canonicalAddress, plainAddress } from './entry/address.ts';
 import { bodyProblem, hasBody } from './entry/body.ts';
 import { framingProblem } from './entry/framing.ts';
 import { createHostRule, hostOf } from './entry/host.ts';
-import { createListener } from './entry/listener.ts';
+import { close, createListener, listen, listeningAt } from './entry/listener.ts';
 import { allowOrigin, answerPreflight, isForeignPage, isPreflight } from './entry/origin.ts';
 import { canonicalPath } from './entry/target.ts';
-import { GuardError, type GuardErrorCode, systemErrorCode } from './errors.ts';
+import { GuardError } from './errors.ts';
 import { createForward, type Forward } from './forward/forward.ts';
 import { Authenticator, type ComparePassword, type Identity } from './identity/authenticator.ts';
 import { readCredential } from './identity/credentials.ts';
 import type { User } from './identity/users.ts';
 import { decide } from './policy/policy.ts';
 import { routesOf } from './routes.ts';
+import { isSharedWith, reaches, type Share, type SharedAddress } from './share/sharedAddress.ts';
 import { type Report, Reporter } from './usage/events.ts';
+import { watchModel } from './usage/modelScanner.ts';
+import { watchTokens } from './usage/tokenCounter.ts';
+import { ActivityTracker } from './usage/tracker.ts';
 
 /** What a guard needs from outside. */
 export interface GuardOptions {
@@ -37,22 +42,6 @@ const maxPipelined = 8;
 /** How often streams are held against what their credential has become, in milliseconds: it may have run out. */
 const expiryCheckMs = 1_000;
 
-const listenErrors: Readonly<Record<string, readonly [GuardErrorCode, (config: GuardConfig) => string]>> = {
-  EADDRINUSE: [
-    'address-in-use',
-    ({ port }) => `Port ${port} is in use by another program. Stop that program or choose another port.`,
-  ],
-  EACCES: [
-    'address-not-permitted',
-    ({ port }) => `This user may not listen on port ${port}. Choose a port of 1024 or above.`,
-  ],
-  EADDRNOTAVAIL: [
-    'address-not-available',
-    ({ host }) => `This computer has no address ${host}. Choose one of its own, or 127.0.0.1.`,
-  ],
-  ENOTFOUND: ['address-not-available', ({ host }) => `The host name ${host} is not known. Choose an address.`],
-};
-
 /** The running guard: the steps of a request's way, strung together. */
 export class Guard {
   readonly #config: GuardConfig;
@@ -60,6 +49,7 @@ export class Guard {
   readonly #forward: Forward;
   readonly #authenticator: Authenticator;
   readonly #reporter: Reporter;
+  readonly #activity = new ActivityTracker(() => this.#reporter.activityChanged());
   readonly #isOwnHost: (host: string) => boolean;
   readonly #origins: ReadonlySet<string>;
   readonly #live = new Map<ServerResponse, Identity>();
@@ -67,19 +57,22 @@ export class Guard {
   readonly #open = new WeakMap<Socket, number>();
   /** Connections that have not made a request yet. */
   readonly #fresh = new Set<Socket>();
+  /** What took a connection. */
+  readonly #cameBy = new WeakMap<Socket, Server>();
   readonly #expiryCheck = setInterval(() => this.#endStaleStreams(), expiryCheckMs).unref();
+  #userCount: number;
+  #share: Share | undefined;
+  /** Changes of what is shared wait for one another here. */
+  #sharing: Promise<unknown> = Promise.resolve();
   #stopping = false;
 
   private constructor({ config, users, comparePassword, onReport, failedLogins }: GuardOptions) {
     this.#config = config;
-    this.#server = createListener(config, (req, res) => this.#handle(req, res));
-    this.#server.on('connection', (socket) => {
-      this.#fresh.add(socket);
-      socket.once('close', () => this.#fresh.delete(socket));
-    });
+    this.#server = this.#createServer();
     this.#forward = createForward(config);
     this.#authenticator = new Authenticator({ comparePassword, failedLogins: failedLogins ?? createFailedLogins() });
     this.#authenticator.setUsers(users);
+    this.#userCount = users.length;
     this.#reporter = new Reporter(onReport, reportIntervalMs);
     this.#isOwnHost = createHostRule(config.allowedHosts);
     this.#origins = new Set(config.allowedOrigins);
@@ -92,41 +85,109 @@ export class Guard {
    */
   static async start(options: GuardOptions): Promise<Guard> {
     const { host, port } = options.config;
-    if (!isLoopback(host) && options.users.length === 0) {
-      throw new GuardError(
-        'no-users',
-        `Listening on ${host} shares Ollama with the network, and there is no user yet. Add a user first.`,
-      );
-    }
+    demandUser(host, options.users.length);
     const guard = new Guard(options);
-    const server = guard.#server;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host, port }, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    }).catch((error: unknown) => {
-      const known = listenErrors[systemErrorCode(error) ?? ''];
-      throw known === undefined ? error : new GuardError(known[0], known[1](options.config), { cause: error });
-    });
+    await listen(guard.#server, host, port);
     return guard;
   }
 
   /** Where the guard listens, such as `http://127.0.0.1:11435`. */
   get url(): string {
-    const { address, port } = this.#server.address() as AddressInfo;
+    const { address, port } = listeningAt(this.#server);
     return endpointUrl(address, port);
   }
 
   /** Replaces the users. Applies to the next request; streams whose user or key is gone end now. */
   setUsers(users: readonly User[]): void {
     this.#authenticator.setUsers(users);
+    this.#userCount = users.length;
     this.#endStaleStreams();
   }
 
+  /** While switched on, reports hold the activity, and come whenever it changed; the first comes at once. */
+  watchActivity(on: boolean): void {
+    this.#reporter.watch(on ? () => this.#activity.snapshot() : undefined);
+  }
+
+  /** Ends one request under way, by its id in the activity; false when there is none. */
+  stopRequest(id: number): boolean {
+    return this.#activity.stop(id);
+  }
+
+  /**
+   * Listens on a second address, with the same port and limits, until told otherwise. When the guard's own listener
+   * reaches that address already, the list of users alone applies there. Replaces what was shared before: connections
+   * that came by another address are cut, and so are streams of users who are no longer in the list.
+   *
+   * @param plan undefined ends sharing, and cuts connections that came by the second address at once.
+   * @returns where it is reached, such as `http://192.168.1.5:11435`; undefined when nothing is shared, which is also
+   *   so when the guard stops meanwhile.
+   * @throws GuardError `no-users` beyond loopback, or what stands in the way of listening; then all is as before.
+   */
+  share(plan: SharedAddress | undefined): Promise<string | undefined> {
+    const shared = this.#sharing.then(() => this.#replaceShare(plan));
+    this.#sharing = shared.catch(() => undefined);
+    return shared;
+  }
+
+  async #replaceShare(plan: SharedAddress | undefined): Promise<string | undefined> {
+    if (this.#stopping) return undefined;
+    const before = this.#share;
+    const share = plan && (await this.#openShare(plan, before));
+    const replaced = before?.server === share?.server ? undefined : before?.server;
+    if (this.#stopping) {
+      if (share?.server !== before?.server) await cut(share?.server);
+      return undefined;
+    }
+    this.#share = share;
+    this.#endStaleStreams();
+    const url = share && endpointUrl(share.address, listeningAt(this.#server).port);
+    await cut(replaced);
+    return url;
+  }
+
+  async #openShare({ host, users }: SharedAddress, before: Share | undefined): Promise<Share> {
+    demandUser(host, this.#userCount);
+    const own = listeningAt(this.#server);
+    const allowed = users && new Set(users);
+    const address = host === this.#config.host ? own.address : canonicalAddress(host);
+    if (reaches(own.address, address)) return { host, address, server: undefined, users: allowed };
+    if (before?.server !== undefined && before.host === host) return { ...before, users: allowed };
+    const server = this.#createServer();
+    await listen(server, host, own.port);
+    return { host, address: listeningAt(server).address, server, users: allowed };
+  }
+
+  #createServer(): Server {
+    const server = createListener(this.#config, (req, res) => this.#handle(req, res));
+    server.on('connection', (socket) => {
+      this.#cameBy.set(socket, server);
+      this.#fresh.add(socket);
+      socket.once('close', () => {
+        this.#fresh.delete(socket);
+        this.#activity.signedOut(socket);
+      });
+    });
+    return server;
+  }
+
+  /** Everything that listens. */
+  get #servers(): readonly Server[] {
+    return this.#share?.server === undefined ? [this.#server] : [this.#server, this.#share.server];
+  }
+
+  #isSharedWith({ user }: Identity, { socket }: IncomingMessage): boolean {
+    return this.#share === undefined || isSharedWith(this.#share, user.id, socket, this.#cameBy.get(socket));
+  }
+
   #endStaleStreams(): void {
-    for (const [res, identity] of this.#live) if (!this.#authenticator.isCurrent(identity)) res.destroy();
+    for (const [res, identity] of this.#live) {
+      if (!this.#authenticator.isCurrent(identity) || !this.#isSharedWith(identity, res.req)) res.destroy();
+    }
+  }
+
+  #closeIdleConnections(): void {
+    for (const server of this.#servers) server.closeIdleConnections();
   }
 
   /**
@@ -137,14 +198,18 @@ export class Guard {
   async stop(drainMs: number): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#expiryCheck);
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    this.#server.closeIdleConnections();
+    const servers = this.#servers;
+    const closed = Promise.all(servers.map(close));
+    this.#closeIdleConnections();
     // Node does not count those as idle.
     for (const socket of this.#fresh) socket.destroy();
     // `close` does not call back while a stream lives (http-proxy.md, rule 10).
-    const cutOff = setTimeout(() => this.#server.closeAllConnections(), drainMs);
+    const cutOff = setTimeout(() => {
+      for (const server of servers) server.closeAllConnections();
+    }, drainMs);
     await closed;
     clearTimeout(cutOff);
+    await this.#sharing;
     this.#forward.close();
     this.#reporter.flush();
   }
@@ -154,7 +219,8 @@ export class Guard {
     this.#fresh.delete(req.socket);
     const startedAt = performance.now();
     const path = canonicalPath(req.url ?? '');
-    const request: Request = { req, res, path: path ?? '', startedAt };
+    const address = plainAddress(req.socket.remoteAddress ?? '');
+    const request: Request = { req, res, path: path ?? '', address, startedAt };
     req.on('error', () => res.destroy());
     res.on('error', () => res.destroy());
 
@@ -170,12 +236,12 @@ export class Guard {
       return;
     }
 
-    const address = req.socket.remoteAddress ?? '';
     const signIn = this.#authenticator.signIn(readCredential(req.headers), address);
     const admit = (outcome: Awaited<typeof signIn>) => {
       if (res.destroyed) return;
       if ('identity' in outcome) this.#admit(request, outcome.identity);
       else {
+        this.#activity.signedOut(req.socket);
         this.#refuse(request, outcome.refusal, outcome.retryAfter === undefined ? {} : outcome);
         this.#reportFailedSignIn(address, outcome.reason, outcome.refusal);
       }
@@ -231,8 +297,16 @@ export class Guard {
   }
 
   #admit(request: Request, identity: Identity): void {
-    const { req, res, path } = request;
-    const decision = decide(identity.user.role, req.method ?? '', path);
+    const { req, res, path, address } = request;
+    const { user, keyId } = identity;
+    this.#reporter.used(user.id);
+    if (keyId !== undefined) this.#reporter.used(keyId);
+    this.#activity.signedIn(req.socket, user.name, address);
+    if (!this.#isSharedWith(identity, req)) {
+      this.#refuse(request, 'not-shared', {}, identity);
+      return;
+    }
+    const decision = decide(user.role, req.method ?? '', path);
     if ('refusal' in decision) {
       const { refusal, allow } = decision;
       this.#refuse(request, refusal, allow === undefined ? {} : { allow }, identity);
@@ -246,13 +320,16 @@ export class Guard {
 
     this.#live.set(res, identity);
     this.#reporter.begin();
+    const track = this.#activity.begin(res, { user: user.name, method: req.method ?? '', path, address });
     res.once('close', () => {
       this.#live.delete(res);
       this.#reporter.end();
-      if (this.#stopping) setImmediate(() => this.#server.closeIdleConnections());
+      if (this.#stopping) setImmediate(() => this.#closeIdleConnections());
       this.#reportRequest(request, identity);
     });
-    this.#forward(req, res, { path, body: decision.route.body });
+    const { body } = decision.route;
+    this.#forward(req, res, { path, body, onAnswer: (answer) => watchTokens(path, answer, track.sawTokens) });
+    if (body === 'limited') watchModel(req, track.sawModel);
   }
 
   #refuse(request: Request, code: RefusalCode, details: RefusalDetails = {}, identity?: Identity): void {
@@ -260,14 +337,14 @@ export class Guard {
     this.#reportRequest(request, identity);
   }
 
-  #reportRequest({ req, res, path, startedAt }: Request, identity: Identity | undefined): void {
+  #reportRequest({ req, res, path, address, startedAt }: Request, identity: Identity | undefined): void {
     this.#reporter.add({
       type: 'request',
       method: req.method ?? '',
       // Anything else may hold what a stranger put there, a key pasted into a URL included.
       path: routesOf(path).length > 0 ? path : '-',
       status: res.statusCode,
-      address: req.socket.remoteAddress ?? '',
+      address,
       ...(identity && { user: identity.user.name }),
       milliseconds: Math.round(performance.now() - startedAt),
       complete: res.writableEnded,
@@ -278,6 +355,24 @@ export class Guard {
     if (reason === 'no credential') return;
     this.#reporter.add({ type: 'sign-in-failed', address, reason: refusal === 'unauthenticated' ? reason : refusal });
   }
+}
+
+/** @throws GuardError `no-users` when nobody could sign in where strangers can come. */
+function demandUser(host: string, users: number): void {
+  if (users > 0 || isLoopback(host)) return;
+  throw new GuardError(
+    'no-users',
+    'Listening on {host} shares Ollama with the network, and there is no user yet. Add a user first.',
+    { args: { host } },
+  );
+}
+
+/** Stops listening and cuts what came by it. */
+async function cut(server: Server | undefined): Promise<void> {
+  if (server === undefined) return;
+  const closed = close(server);
+  server.closeAllConnections();
+  await closed;
 }
 
 /** What the guard answers itself, by path; the texts of both are public. */
@@ -301,6 +396,7 @@ interface Request {
   readonly res: ServerResponse;
   /** The canonical path; empty when it had none. */
   readonly path: string;
+  readonly address: string;
   /** By `performance.now()`. */
   readonly startedAt: number;
 }

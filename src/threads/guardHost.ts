@@ -1,9 +1,14 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { GuardConfig } from '../guard/config.ts';
-import type { GuardError } from '../guard/errors.ts';
+import { GuardError } from '../guard/errors.ts';
 import { checkPassword } from '../guard/identity/password.ts';
 import type { User } from '../guard/identity/users.ts';
+import { inEnglish } from '../guard/message.ts';
+import type { SharedAddress } from '../guard/share/sharedAddress.ts';
+import type { Sharing } from '../guard/share/sharing.ts';
 import type { GuardState } from '../guard/state.ts';
+import type { Activity } from '../guard/usage/activity.ts';
 import type { GuardEvent, Report } from '../guard/usage/events.ts';
 import { guardThreadEntry } from './entries.ts';
 import { HashClient } from './hashClient.ts';
@@ -13,6 +18,10 @@ import { connect, type GuardHostFunctions, type GuardThreadData, type GuardThrea
 export interface GuardHostListener {
   onState(state: GuardState): void;
   onEvents(events: readonly GuardEvent[], dropped: number): void;
+  /** Called at most four times a second while the activity is watched. */
+  onActivity?(activity: Activity): void;
+  /** Gets ids of users and API keys that signed in, and when, in milliseconds since the epoch. */
+  onUsed?(used: Readonly<Record<string, number>>): void;
 }
 
 /** A guard that does not stop within its drain and this many milliseconds more is ended with its thread. */
@@ -35,11 +44,12 @@ interface GuardThread {
  */
 export class GuardHost {
   readonly #listener: GuardHostListener;
-  readonly #hash = new HashClient((reason) => this.#threadDied(reason));
+  readonly #hash = new HashClient((error) => this.#threadDied(error));
   #state: GuardState = { status: 'stopped' };
   #thread: GuardThread | undefined;
   /** The users as last told, also while the guard starts and cannot take them yet. */
   #users: readonly User[] = [];
+  #watching = false;
   /** Start and stop wait for one another here. */
   #last: Promise<void> = Promise.resolve();
 
@@ -65,8 +75,8 @@ export class GuardHost {
   }
 
   /** Takes the state `failed` for a start that came to grief before it reached the threads. */
-  fail({ code, message }: GuardError): void {
-    this.#setState({ status: 'failed', code, message });
+  fail({ code, detail }: GuardError): void {
+    this.#setState({ status: 'failed', code, message: detail });
   }
 
   /** Replaces the users of a running guard, from the next request on. */
@@ -75,6 +85,40 @@ export class GuardHost {
     if (this.#state.status !== 'running') return;
     void this.#thread?.calls.setUsers.asEvent(users);
     this.#setState({ ...this.#state, users: users.length });
+  }
+
+  /** Whether the listener is told what goes on in the guard, across its starts and stops. */
+  watchActivity(on: boolean): void {
+    this.#watching = on;
+    if (this.#state.status === 'running') void this.#thread?.calls.watchActivity.asEvent(on);
+  }
+
+  /** Ends one request under way, by its id in the activity; false when there is none. */
+  async stopRequest(id: number): Promise<boolean> {
+    if (this.#state.status !== 'running') return false;
+    // A thread that dies takes its requests along.
+    return (await this.#thread?.calls.stopRequest(id).catch(() => false)) ?? false;
+  }
+
+  /**
+   * Shares on a second address, or ends that: see Guard.share.
+   *
+   * @returns where it is reached; undefined when nothing is shared, as when no guard runs.
+   * @throws GuardError why it is not shared; then all is as before.
+   */
+  async share(plan: SharedAddress | undefined): Promise<string | undefined> {
+    if (this.#state.status !== 'running') return undefined;
+    const result = await this.#thread?.calls.share(plan).catch(() => undefined);
+    if (result === undefined || 'url' in result) return result?.url;
+    const { code, detail } = result;
+    throw code === undefined ? new Error(inEnglish(detail)) : new GuardError(code, detail.text, { args: detail.args });
+  }
+
+  /** Shows sharing in the state, for as long as this guard runs. */
+  setSharing(sharing: Sharing | undefined): void {
+    if (this.#state.status !== 'running') return;
+    const { sharing: _before, ...state } = this.#state;
+    this.#setState({ ...state, ...(sharing && { sharing }) });
   }
 
   /**
@@ -110,13 +154,17 @@ export class GuardHost {
         const counts = { served: 0, active: 0 };
         this.#setState({ status: 'running', url: result.url, upstream: config.upstream, users: users.length, counts });
         if (this.#users !== users) this.setUsers(this.#users);
+        if (this.#watching) this.watchActivity(true);
         return;
       }
-      const { code, message } = result;
-      this.#setState({ status: 'failed', message, ...(code && { code }) });
+      const { code, detail } = result;
+      this.#setState({ status: 'failed', message: detail, ...(code && { code }) });
     } catch (error) {
       // When the thread died, `#threadDied` has said why already.
-      if (this.#thread === thread) this.#setState({ status: 'failed', message: `The guard could not start: ${error}` });
+      if (this.#thread === thread) {
+        const message = { text: 'The guard could not start: {reason}', args: { reason: String(error) } };
+        this.#setState({ status: 'failed', message });
+      }
     }
     await this.#endThread();
   }
@@ -147,7 +195,8 @@ export class GuardHost {
     });
     const thread = { worker, calls };
     const died = (reason: string) => {
-      if (this.#thread === thread) this.#threadDied(`The guard thread died: ${reason}.`);
+      if (this.#thread !== thread) return;
+      this.#threadDied(new GuardError('thread-died', 'The guard thread died: {reason}.', { args: { reason } }));
     };
     worker.on('error', (error) => died(String(error)));
     worker.on('exit', () => died('it ended'));
@@ -155,18 +204,22 @@ export class GuardHost {
     return thread;
   }
 
-  #onReport({ events, dropped, counts }: Report): void {
-    if (this.#state.status === 'running') this.#setState({ ...this.#state, counts });
+  #onReport({ events, dropped, counts, used, activity }: Report): void {
+    if (this.#state.status === 'running' && !isDeepStrictEqual(this.#state.counts, counts)) {
+      this.#setState({ ...this.#state, counts });
+    }
     this.#listener.onEvents(events, dropped);
+    if (Object.keys(used).length > 0) this.#listener.onUsed?.(used);
+    if (activity !== undefined) this.#listener.onActivity?.(activity);
   }
 
   /** Fails closed: without either thread nobody is let in, and the owner is told. */
-  #threadDied(message: string): void {
+  #threadDied(error: GuardError): void {
     if (this.#thread === undefined) return;
     const ended = this.#endThread();
     // The port is free when the thread has ended, and not before.
     this.#last = this.#last.then(() => ended);
-    this.#setState({ status: 'failed', code: 'thread-died', message });
+    this.fail(error);
   }
 
   async #endThread(): Promise<void> {

@@ -4,6 +4,7 @@ import { GuardError } from '../guard/errors.ts';
 import { Guard } from '../guard/guard.ts';
 import {
   connect,
+  type Failure,
   type GuardHostFunctions,
   type GuardThreadData,
   type GuardThreadFunctions,
@@ -27,8 +28,7 @@ const functions: GuardThreadFunctions = {
       });
       return { url: guard.url };
     } catch (error) {
-      if (GuardError.is(error)) return { code: error.code, message: error.message };
-      return { code: undefined, message: `The guard could not start: ${String(error)}` };
+      return failure(error, 'The guard could not start: {reason}');
     }
   },
   async stop(drainMs) {
@@ -36,6 +36,21 @@ const functions: GuardThreadFunctions = {
     guard = undefined;
   },
   setUsers: (users) => guard?.setUsers(users),
+  watchActivity: (on) => guard?.watchActivity(on),
+  stopRequest: (id) => guard?.stopRequest(id) ?? false,
+  async share(plan) {
+    try {
+      return { url: await guard?.share(plan) };
+    } catch (error) {
+      return failure(error, 'The guard could not share: {reason}');
+    }
+  },
 };
+
+/** @param text what to say of an error nobody foresaw, with a place for its `{reason}`. */
+function failure(error: unknown, text: string): Failure {
+  if (GuardError.is(error)) return { code: error.code, detail: error.detail };
+  return { code: undefined, detail: { text, args: { reason: String(error) } } };
+}
 
 const host = connect<GuardHostFunctions, GuardThreadFunctions>(parentPort, functions, { eventNames: ['onReport'] });

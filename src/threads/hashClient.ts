@@ -1,15 +1,16 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { GuardError } from '../guard/errors.ts';
 import { hashThreadEntry } from './entries.ts';
 import { connect, type HashConnect, type HashThreadFunctions } from './messages.ts';
 
 /** Owns the hash thread, which starts with its first use. */
 export class HashClient {
-  readonly #onDeath: (reason: string) => void;
+  readonly #onDeath: (error: GuardError) => void;
   #worker: Worker | undefined;
   #calls: ReturnType<typeof connect<HashThreadFunctions, object>> | undefined;
 
   /** @param onDeath called when the thread ends without having been stopped. */
-  constructor(onDeath: (reason: string) => void) {
+  constructor(onDeath: (error: GuardError) => void) {
     this.#onDeath = onDeath;
   }
 
@@ -45,7 +46,7 @@ export class HashClient {
     if (this.#worker !== worker) return;
     this.#calls?.$rejectPendingCalls();
     this.#forget();
-    this.#onDeath(`The hash thread died: ${reason}.`);
+    this.#onDeath(new GuardError('thread-died', 'The hash thread died: {reason}.', { args: { reason } }));
   }
 
   #forget(): void {

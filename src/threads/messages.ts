@@ -3,18 +3,31 @@ import { type BirpcOptions, type BirpcReturn, createBirpc } from 'birpc';
 import type { GuardConfig } from '../guard/config.ts';
 import type { GuardErrorCode } from '../guard/errors.ts';
 import type { User } from '../guard/identity/users.ts';
+import type { Message } from '../guard/message.ts';
+import type { SharedAddress } from '../guard/share/sharedAddress.ts';
 import type { Report } from '../guard/usage/events.ts';
 
-/** How a start went. Errors lose their class on the way between threads, so the code travels as data. */
-export type StartResult =
-  | { readonly url: string }
-  | { readonly code: GuardErrorCode | undefined; readonly message: string };
+/** Why something failed. Errors lose their class on the way between threads, so code and words travel as data. */
+export interface Failure {
+  /** Undefined when it broke in a way nobody foresaw. */
+  readonly code: GuardErrorCode | undefined;
+  readonly detail: Message;
+}
+
+/** How a start went. */
+export type StartResult = { readonly url: string } | Failure;
+
+/** How sharing went; without a URL nothing is shared. */
+export type ShareResult = { readonly url: string | undefined } | Failure;
 
 /** What the guard thread does for the host. */
 export interface GuardThreadFunctions {
   start(config: GuardConfig, users: readonly User[]): Promise<StartResult>;
   stop(drainMs: number): Promise<void>;
   setUsers(users: readonly User[]): void;
+  watchActivity(on: boolean): void;
+  stopRequest(id: number): boolean;
+  share(plan: SharedAddress | undefined): Promise<ShareResult>;
 }
 
 /** What the host takes from the guard thread. */

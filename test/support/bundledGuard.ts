@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { type BuildOptions, build } from 'esbuild';
 import { parseConfig } from '../../src/guard/config.ts';
+import { inEnglish } from '../../src/guard/message.ts';
 import {
   connect,
   type GuardHostFunctions,
@@ -59,7 +60,7 @@ export async function startBundledGuard(
   });
   const calls = connect<GuardThreadFunctions, GuardHostFunctions>(worker, { onReport: () => {} });
   const result = await calls.start(parseConfig({ host: '127.0.0.1', port: 0, upstream }), team.users);
-  if (!('url' in result)) throw new Error(result.message);
+  if (!('url' in result)) throw new Error(inEnglish(result.detail));
   return {
     port: Number(new URL(result.url).port),
     async end() {

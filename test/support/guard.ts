@@ -3,7 +3,8 @@ import bcrypt from 'bcryptjs';
 import { type GuardConfigInput, parseConfig } from '../../src/guard/config.ts';
 import { Guard, type GuardOptions } from '../../src/guard/guard.ts';
 import type { User } from '../../src/guard/identity/users.ts';
-import type { GuardEvent } from '../../src/guard/usage/events.ts';
+import type { Activity } from '../../src/guard/usage/activity.ts';
+import type { GuardEvent, Report } from '../../src/guard/usage/events.ts';
 import type { FakeOllama } from './fakeOllama.ts';
 import { team } from './people.ts';
 import { type RawRequest, type RawResponse, request } from './rawClient.ts';
@@ -26,10 +27,14 @@ export interface TestGuard {
   readonly compares: { readonly password: string; readonly hash: string }[];
   /** Every event reported so far. */
   readonly events: GuardEvent[];
+  /** Every report so far. */
+  readonly reports: Report[];
   /** One request on a connection of its own. */
   call(what: RawRequest): Promise<RawResponse>;
   /** Waits until an event has been reported. */
   event<T extends GuardEvent['type']>(type: T): Promise<GuardEvent & { readonly type: T }>;
+  /** Waits until the activity last reported is as described, and gives it. The test has switched reporting on. */
+  activity(check: (activity: Activity) => boolean): Promise<Activity>;
 }
 
 /** Starts a guard for the team, in front of an upstream; it stops with the test. */
@@ -40,6 +45,7 @@ export async function startGuard(
 ): Promise<TestGuard> {
   const compares: TestGuard['compares'] = [];
   const events: GuardEvent[] = [];
+  const reports: Report[] = [];
   const changed = new Signal();
   const compare = options.comparePassword ?? ((password, hash) => bcrypt.compare(password, hash));
   const config = parseConfig({
@@ -57,6 +63,7 @@ export async function startGuard(
     },
     onReport: (report) => {
       events.push(...report.events);
+      reports.push(report);
       changed.notify();
     },
     ...(options.failedLogins && { failedLogins: options.failedLogins }),
@@ -68,8 +75,14 @@ export async function startGuard(
     port,
     compares,
     events,
+    reports,
     call: (what) => request(t, port, what),
     event: (type) => changed.until(() => events.find((event) => event.type === type) as never),
+    activity: (check) =>
+      changed.until(() => {
+        const activity = reports.at(-1)?.activity;
+        return activity !== undefined && check(activity) ? activity : undefined;
+      }),
   };
 }
 

@@ -10,6 +10,14 @@ test('a GuardError is known by its code', () => {
   assert.equal(GuardError.is(error, 'user-exists'), false);
 });
 
+test('the words of a GuardError are data too, and stand in English in its message', () => {
+  const text = 'There is no user {name}, {other}, {name}.';
+  const error = new GuardError('user-unknown', text, { args: { name: '{other}' } });
+  assert.equal(error.message, 'There is no user {other}, {other}, {other}.');
+  assert.deepEqual(error.detail, { text, args: { name: '{other}' } });
+  assert.deepEqual(new GuardError('no-users', 'text').detail, { text: 'text', args: {} });
+});
+
 test('system errors have a code', () => {
   assert.equal(systemErrorCode(Object.assign(new Error(), { code: 'ENOENT' })), 'ENOENT');
   assert.equal(systemErrorCode(Object.assign(new Error(), { code: 7 })), undefined);

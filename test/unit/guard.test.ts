@@ -29,7 +29,10 @@ test('a busy port and a foreign address are errors that say so', async (t) => {
   const guard = await start({ host: '127.0.0.1', port: 0 });
   t.after(() => guard.stop(0));
   const port = Number(new URL(guard.url).port);
-  await assert.rejects(start({ host: '127.0.0.1', port }), (error) => GuardError.is(error, 'address-in-use'));
+  await assert.rejects(
+    start({ host: '127.0.0.1', port }),
+    (error) => GuardError.is(error, 'address-in-use') && error.detail.args.port === port,
+  );
   await assert.rejects(start({ host: '192.0.2.1', port: 0 }), (error) => GuardError.is(error, 'address-not-available'));
 });
 

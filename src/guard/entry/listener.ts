@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { type RefusalCode, refusalBody, refusalStatus } from '../answers.ts';
 import type { GuardConfig } from '../config.ts';
+import { GuardError, systemErrorCode } from '../errors.ts';
 
 /** Connections beyond this are closed at once; 1,000 streams and their owners' other requests fit in. */
 const maxConnections = 8_192;
@@ -15,6 +16,38 @@ const tcpKeepAliveMs = 30_000;
 const parserRefusals: Readonly<Record<string, RefusalCode>> = {
   HPE_HEADER_OVERFLOW: 'headers-too-large',
   ERR_HTTP_REQUEST_TIMEOUT: 'request-timeout',
+};
+
+/** What listening was asked for. */
+interface ListenArguments {
+  readonly host: string;
+  readonly port: number;
+}
+
+const listenErrors: Readonly<Record<string, (args: ListenArguments, cause: unknown) => GuardError>> = {
+  EADDRINUSE: ({ port }, cause) =>
+    new GuardError(
+      'address-in-use',
+      'Port {port} is in use by another program. Stop that program or choose another port.',
+      { args: { port }, cause },
+    ),
+  EACCES: ({ port }, cause) =>
+    new GuardError(
+      'address-not-permitted',
+      'This user may not listen on port {port}. Choose a port of 1024 or above.',
+      { args: { port }, cause },
+    ),
+  EADDRNOTAVAIL: ({ host }, cause) =>
+    new GuardError(
+      'address-not-available',
+      'This computer has no address {host}. Choose one of its own, or 127.0.0.1.',
+      { args: { host }, cause },
+    ),
+  ENOTFOUND: ({ host }, cause) =>
+    new GuardError('address-not-available', 'The host name {host} is not known. Choose an address.', {
+      args: { host },
+      cause,
+    }),
 };
 
 /** What the listener hands on: a request whose headers are complete and well-formed. */
@@ -58,6 +91,29 @@ export function createListener(config: GuardConfig, handle: RequestHandler): Ser
     else socket.end(rawRefusal(parserRefusals[error.code ?? ''] ?? 'bad-request'), () => socket.destroy());
   });
   return server;
+}
+
+/** @throws GuardError what stands in the way of listening. */
+export async function listen(server: Server, host: string, port: number): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  }).catch((cause: unknown) => {
+    throw listenErrors[systemErrorCode(cause) ?? '']?.({ host, port }, cause) ?? cause;
+  });
+}
+
+/** Where a server listens. */
+export function listeningAt(server: Server): AddressInfo {
+  return server.address() as AddressInfo;
+}
+
+/** Stops listening. Fulfilled when the last connection is gone; it cuts none. */
+export function close(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
 }
 
 /**

@@ -15,6 +15,8 @@ export interface Forwarding {
   /** The canonical path: exactly what was checked, and exactly what is sent. */
   readonly path: string;
   readonly body: BodyKind;
+  /** Called with an answer that is on its way to the client, for whoever watches it flow by. */
+  readonly onAnswer?: (answer: IncomingMessage) => void;
 }
 
 /** The last step of a request's way. */
@@ -97,6 +99,7 @@ export function createForward(config: GuardConfig): Forward {
     // A stream's client learns at once that its request is being answered; a short answer leaves in one packet.
     if (headers['content-length'] === undefined) res.flushHeaders();
     answer.pipe(res);
+    exchange.onAnswer?.(answer);
   });
 
   proxy.on('error', (error, req, res) => {

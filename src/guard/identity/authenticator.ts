@@ -7,7 +7,7 @@ import { BoundedQueue, QueueFullError } from './boundedQueue.ts';
 import type { Credential } from './credentials.ts';
 import { createDirectory, type Directory } from './directory.ts';
 import { passwordProblem } from './password.ts';
-import { isExpired, type User, userNameProblem } from './users.ts';
+import { isExpired, type User, userNameProblem, whyBarred } from './users.ts';
 
 /** Compares a password with a bcrypt hash, somewhere that may take its time. */
 export type ComparePassword = (password: string, hash: string) => Promise<boolean>;
@@ -81,7 +81,7 @@ export class Authenticator {
   /** Whether an identity would still be given: its user and key exist unchanged and have not run out. */
   isCurrent({ user, keyId }: Identity): boolean {
     const record = this.#directory.byName(user.name);
-    if (record?.id !== user.id || isExpired(record, this.#now())) return false;
+    if (record?.id !== user.id || whyBarred(record, this.#now()) !== undefined) return false;
     if (keyId === undefined) return record.passwordHash === user.passwordHash;
     const key = this.#directory.byKeyId(keyId)?.key;
     return key !== undefined && !isExpired(key, this.#now());
@@ -112,7 +112,8 @@ export class Authenticator {
     const { user, key } = found;
     if (claimed !== undefined && claimed !== user.name) return this.#failToken(address, "another user's API key");
     if (isExpired(key, this.#now())) return this.#failToken(address, 'expired API key');
-    if (isExpired(user, this.#now())) return this.#failToken(address, 'expired user');
+    const barred = whyBarred(user, this.#now());
+    if (barred !== undefined) return this.#failToken(address, `${barred} user`);
     return { identity: { user, keyId: id } };
   }
 
@@ -125,7 +126,8 @@ export class Authenticator {
     if (remembered !== undefined) {
       const user = this.#directory.byName(name);
       if (user?.id === remembered.userId && user.passwordHash === remembered.passwordHash) {
-        return isExpired(user, this.#now()) ? this.#fail(address, name, 'expired user') : { identity: { user } };
+        const barred = whyBarred(user, this.#now());
+        return barred === undefined ? { identity: { user } } : this.#fail(address, name, `${barred} user`);
       }
       this.#verified.delete(mac);
     }
@@ -150,7 +152,7 @@ export class Authenticator {
     }
     if (typeof verdict === 'object') return this.#tooMany(verdict.waitMs);
     const user = this.#directory.byName(name);
-    if (verdict === 'right' && user !== undefined && !isExpired(user, this.#now())) {
+    if (verdict === 'right' && user !== undefined && whyBarred(user, this.#now()) === undefined) {
       // The users may have changed while bcrypt ran: only what is remembered against the present record counts.
       if (this.#verified.get(mac)?.passwordHash === user.passwordHash) return { identity: { user } };
     }
@@ -173,7 +175,7 @@ export class Authenticator {
       const user = this.#directory.byName(name);
       const hash = user?.passwordHash;
       const right = await comparePassword(password, hash ?? this.#directory.decoyFor(name));
-      if (right && user !== undefined && hash !== undefined && !isExpired(user, this.#now())) {
+      if (right && user !== undefined && hash !== undefined && whyBarred(user, this.#now()) === undefined) {
         this.#verified.set(mac, { userId: user.id, passwordHash: hash });
         return 'right';
       }

@@ -16,15 +16,20 @@ const decoyTail = 'KIXqjGDBq3hO0f5YJ3p9XeQmZ1uV7nT2wRkLbC8dEaFgHiJyMsN4O';
 /** What is wrong with a password, in words; undefined when it is good. */
 export function passwordProblem(password: string): string | undefined {
   if (password === '') return 'The password is empty.';
-  const bytes = Buffer.byteLength(password);
-  if (bytes <= maxPasswordBytes) return undefined;
-  return `The password is ${bytes} bytes long; bcrypt reads ${maxPasswordBytes} at most. Choose a shorter one.`;
+  if (Buffer.byteLength(password) <= maxPasswordBytes) return undefined;
+  return 'The password is longer than 72 bytes, and bcrypt reads no more. Choose a shorter one.';
 }
 
 /** @throws GuardError `password-invalid` for an empty password or one over 72 bytes. */
 export function checkPassword(password: string): void {
-  const problem = passwordProblem(password);
-  if (problem !== undefined) throw new GuardError('password-invalid', problem);
+  if (password === '') throw new GuardError('password-invalid', 'The password is empty.');
+  const bytes = Buffer.byteLength(password);
+  if (bytes <= maxPasswordBytes) return;
+  throw new GuardError(
+    'password-invalid',
+    'The password is {bytes} bytes long; bcrypt reads {most} at most. Choose a shorter one.',
+    { args: { bytes, most: maxPasswordBytes } },
+  );
 }
 
 /**

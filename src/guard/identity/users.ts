@@ -24,6 +24,8 @@ const userRecord = z.strictObject({
   passwordHash: z.optional(z.string().check(z.regex(bcryptHash, 'is not a bcrypt hash'))),
   createdAt: time,
   expiresAt: z.optional(time),
+  /** Switched off by the owner: keeps everything and is let in nowhere. */
+  disabled: z.optional(z.literal(true)),
   keys: z.array(apiKeyRecord),
 });
 
@@ -43,11 +45,15 @@ export function parseUsers(input: unknown): readonly User[] {
   const result = z.array(userRecord).safeParse(input);
   if (!result.success) {
     const [issue] = result.error.issues;
-    throw new GuardError('data-damaged', `${issue?.path.join('.') ?? 'users'} ${issue?.message ?? 'is not valid'}`);
+    throw new GuardError('data-damaged', '{place} {problem}', {
+      args: { place: issue?.path.join('.') ?? 'users', problem: issue?.message ?? 'is not valid' },
+    });
   }
   const names = new Set<string>();
   for (const { name } of result.data) {
-    if (names.has(name.toLowerCase())) throw new GuardError('data-damaged', `user ${name} is there twice`);
+    if (names.has(name.toLowerCase())) {
+      throw new GuardError('data-damaged', 'user {name} is there twice', { args: { name } });
+    }
     names.add(name.toLowerCase());
   }
   return result.data;
@@ -62,7 +68,9 @@ export function userNameProblem(name: string): string | undefined {
 /** @throws GuardError `user-unknown`. */
 export function findUser(users: readonly User[], name: string): User {
   const user = users.find((candidate) => candidate.name === name);
-  if (user === undefined) throw new GuardError('user-unknown', `There is no user ${JSON.stringify(name)}.`);
+  if (user === undefined) {
+    throw new GuardError('user-unknown', 'There is no user {name}.', { args: { name: JSON.stringify(name) } });
+  }
   return user;
 }
 
@@ -74,18 +82,30 @@ export function isTaken(users: readonly User[], name: string): boolean {
 /** The moment for records; replaced in tests. */
 const now = (): string => new Date().toISOString();
 
-/** @throws GuardError `user-invalid`, `user-exists` (also for names that differ in case alone). */
-export function addUser(
-  users: readonly User[],
-  name: string,
-  role: Role,
-  passwordHash: string | undefined,
-): readonly User[] {
+/**
+ * Makes the record of a new user.
+ *
+ * @throws GuardError `user-invalid`.
+ */
+export function createUser(name: string, role: Role, passwordHash?: string): User {
   const problem = userNameProblem(name);
   if (problem !== undefined) throw new GuardError('user-invalid', problem);
-  if (isTaken(users, name)) throw new GuardError('user-exists', `There is a user ${JSON.stringify(name)} already.`);
-  const user: User = { id: createId(), name, role, createdAt: now(), keys: [], ...(passwordHash && { passwordHash }) };
+  return { id: createId(), name, role, createdAt: now(), keys: [], ...(passwordHash && { passwordHash }) };
+}
+
+/** @throws GuardError `user-exists` (also for names that differ in case alone). */
+export function insertUser(users: readonly User[], user: User): readonly User[] {
+  if (isTaken(users, user.name)) {
+    throw new GuardError('user-exists', 'There is a user {name} already.', {
+      args: { name: JSON.stringify(user.name) },
+    });
+  }
   return [...users, user];
+}
+
+/** @throws GuardError `user-invalid`, `user-exists`. */
+export function addUser(users: readonly User[], name: string, role: Role, passwordHash?: string): readonly User[] {
+  return insertUser(users, createUser(name, role, passwordHash));
 }
 
 /** @throws GuardError `user-unknown`. */
@@ -94,25 +114,35 @@ export function removeUser(users: readonly User[], name: string): readonly User[
   return users.filter((candidate) => candidate !== user);
 }
 
+/** What of a user's record is changed in place; null takes a field away. */
+export interface UserChange {
+  readonly passwordHash?: string;
+  readonly expiresAt?: string | null;
+  readonly disabled?: true | null;
+}
+
+/** @throws GuardError `user-unknown`. */
+export function changeUser(users: readonly User[], name: string, change: UserChange): readonly User[] {
+  const user = findUser(users, name);
+  const fields = Object.entries({ ...user, ...change }).filter(([, value]) => value !== null);
+  const changed = Object.fromEntries(fields) as unknown as User;
+  return users.map((candidate) => (candidate === user ? changed : candidate));
+}
+
 /** @throws GuardError `user-unknown`. */
 export function setPasswordHash(users: readonly User[], name: string, passwordHash: string): readonly User[] {
-  const user = findUser(users, name);
-  return users.map((candidate) => (candidate === user ? { ...user, passwordHash } : candidate));
+  return changeUser(users, name, { passwordHash });
 }
 
 /**
- * Makes an API key for a user. Its text is in the answer once and nowhere else.
+ * Makes an API key. Its text is in the answer once and nowhere else; the record is what is kept.
  *
  * @param expiresAt when the key stops working; never when left out.
- * @throws GuardError `user-unknown`.
  */
-export function addApiKey(
-  users: readonly User[],
-  name: string,
+export function createApiKeyRecord(
   label: string,
   expiresAt?: Date,
-): { readonly users: readonly User[]; readonly text: string } {
-  const user = findUser(users, name);
+): { readonly record: ApiKeyRecord; readonly text: string } {
   const { id: keyId, text, sha256 } = createApiKey();
   const record: ApiKeyRecord = {
     id: keyId,
@@ -121,14 +151,35 @@ export function addApiKey(
     createdAt: now(),
     ...(expiresAt && { expiresAt: expiresAt.toISOString() }),
   };
+  return { record, text };
+}
+
+/** @throws GuardError `user-unknown`. */
+export function insertApiKey(users: readonly User[], name: string, record: ApiKeyRecord): readonly User[] {
+  const user = findUser(users, name);
   const changed: User = { ...user, keys: [...user.keys, record] };
-  return { users: users.map((candidate) => (candidate === user ? changed : candidate)), text };
+  return users.map((candidate) => (candidate === user ? changed : candidate));
+}
+
+/**
+ * Makes an API key for a user.
+ *
+ * @throws GuardError `user-unknown`.
+ */
+export function addApiKey(
+  users: readonly User[],
+  name: string,
+  label: string,
+  expiresAt?: Date,
+): { readonly users: readonly User[]; readonly text: string } {
+  const { record, text } = createApiKeyRecord(label, expiresAt);
+  return { users: insertApiKey(users, name, record), text };
 }
 
 /** @throws GuardError `key-unknown`. */
 export function revokeApiKey(users: readonly User[], keyId: string): readonly User[] {
   if (!users.some((user) => user.keys.some((key) => key.id === keyId))) {
-    throw new GuardError('key-unknown', `There is no API key ${JSON.stringify(keyId)}.`);
+    throw new GuardError('key-unknown', 'There is no API key {id}.', { args: { id: JSON.stringify(keyId) } });
   }
   return users.map((user) => ({ ...user, keys: user.keys.filter((key) => key.id !== keyId) }));
 }
@@ -136,4 +187,10 @@ export function revokeApiKey(users: readonly User[], keyId: string): readonly Us
 /** Whether a user or key has run out. */
 export function isExpired({ expiresAt }: { readonly expiresAt?: string | undefined }, at: number): boolean {
   return expiresAt !== undefined && Date.parse(expiresAt) <= at;
+}
+
+/** Why a user is let in nowhere, whatever the credential; undefined when nothing stands in the way. */
+export function whyBarred(user: User, at: number): 'disabled' | 'expired' | undefined {
+  if (user.disabled) return 'disabled';
+  return isExpired(user, at) ? 'expired' : undefined;
 }

@@ -1,3 +1,5 @@
+import type { Activity } from './activity.ts';
+
 /** Something the owner may want to see in the log. Never holds a credential, a query or a body. */
 export type GuardEvent =
   | {
@@ -29,6 +31,10 @@ export interface Report {
   /** Events left out because there were too many. */
   readonly dropped: number;
   readonly counts: Counts;
+  /** Ids of users and API keys that signed in since the last report, and when, in milliseconds since the epoch. */
+  readonly used: Readonly<Record<string, number>>;
+  /** Left out while nobody watches. */
+  readonly activity?: Activity;
 }
 
 const maxEvents = 500;
@@ -43,6 +49,9 @@ export class Reporter {
   #events: GuardEvent[] = [];
   #dropped = 0;
   #counts = { served: 0, active: 0 };
+  /** One entry for each user and key there is, at most. */
+  readonly #used = new Map<string, number>();
+  #readActivity: (() => Activity) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   /** @param intervalMs the shortest time between two reports. */
@@ -72,13 +81,37 @@ export class Reporter {
     this.#schedule();
   }
 
+  /** A user or API key signed in. */
+  used(id: string): void {
+    this.#used.set(id, Date.now());
+    this.#schedule();
+  }
+
+  /** Puts the activity into every report, the first of which goes at once; undefined leaves it out again. */
+  watch(readActivity: (() => Activity) | undefined): void {
+    this.#readActivity = readActivity;
+    if (readActivity !== undefined) this.flush();
+  }
+
+  /** The activity changed, which is reported to whoever watches. */
+  activityChanged(): void {
+    if (this.#readActivity !== undefined) this.#schedule();
+  }
+
   /** Sends what is there at once. */
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#send({ events: this.#events, dropped: this.#dropped, counts: this.counts });
+    this.#send({
+      events: this.#events,
+      dropped: this.#dropped,
+      counts: this.counts,
+      used: Object.fromEntries(this.#used),
+      ...(this.#readActivity && { activity: this.#readActivity() }),
+    });
     this.#events = [];
     this.#dropped = 0;
+    this.#used.clear();
   }
 
   #schedule(): void {

@@ -5,6 +5,7 @@ import { apiKeyId, matchesApiKey } from '../../../src/guard/identity/apiKey.ts';
 import {
   addApiKey,
   addUser,
+  changeUser,
   findUser,
   isExpired,
   parseUsers,
@@ -12,6 +13,7 @@ import {
   revokeApiKey,
   setPasswordHash,
   userNameProblem,
+  whyBarred,
 } from '../../../src/guard/identity/users.ts';
 import { team } from '../../support/people.ts';
 
@@ -42,6 +44,22 @@ test('a user name is what a header, a shell and a log can carry', () => {
     assert.notEqual(userNameProblem(name), undefined, name);
     assert.throws(() => addUser([], name, 'member', passwordHash), withCode('user-invalid'));
   }
+});
+
+test('a user is changed in place, and null takes a field away', () => {
+  const expiresAt = '2030-01-01T00:00:00.000Z';
+  const users = changeUser(team.users, first.name, { disabled: true, expiresAt });
+  assert.deepEqual(findUser(users, first.name), { ...first, disabled: true, expiresAt });
+  assert.deepEqual(changeUser(users, first.name, { disabled: null, expiresAt: null }), team.users);
+  assert.deepEqual(parseUsers(JSON.parse(JSON.stringify(users))), users);
+});
+
+test('a user who is disabled or has expired is barred', () => {
+  const at = Date.parse('2026-06-01T00:00:00.000Z');
+  assert.equal(whyBarred(first, at), undefined);
+  assert.equal(whyBarred({ ...first, disabled: true }, at), 'disabled');
+  assert.equal(whyBarred({ ...first, expiresAt: '2026-06-01T00:00:00.000Z' }, at), 'expired');
+  assert.equal(whyBarred({ ...first, expiresAt: '2026-06-01T00:00:00.001Z' }, at), undefined);
 });
 
 test('what is not there cannot be changed', () => {
@@ -90,7 +108,8 @@ test('stored users that are not understood are an error that names the place', (
     [/passwordHash/, [{ ...first, passwordHash: passwordHash.replace('$04$', '$31$') }]],
     [/createdAt/, [{ ...first, createdAt: 'yesterday' }]],
     [/expiresAt/, [{ ...first, expiresAt: '2026-13-01' }]],
-    [/0/, [{ ...first, disabled: true }]],
+    [/0/, [{ ...first, unknown: true }]],
+    [/disabled/, [{ ...first, disabled: false }]],
     [/keys/, [{ ...first, keys: undefined }]],
     [/keys\.0\.sha256/, [{ ...first, keys: [{ ...first?.keys[0], sha256: 'AB' }] }]],
     [/keys\.0/, [{ ...first, keys: [{ ...first?.keys[0], secret: 'x' }] }]],

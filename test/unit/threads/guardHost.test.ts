@@ -6,7 +6,9 @@ import { type GuardConfig, parseConfig } from '../../../src/guard/config.ts';
 import { GuardError } from '../../../src/guard/errors.ts';
 import { bcryptCost } from '../../../src/guard/identity/password.ts';
 import { revokeApiKey, type User } from '../../../src/guard/identity/users.ts';
+import { inEnglish } from '../../../src/guard/message.ts';
 import type { GuardState } from '../../../src/guard/state.ts';
+import type { Activity } from '../../../src/guard/usage/activity.ts';
 import type { GuardEvent } from '../../../src/guard/usage/events.ts';
 import { GuardHost } from '../../../src/threads/guardHost.ts';
 import { type FakeOllama, startFakeOllama } from '../../support/fakeOllama.ts';
@@ -18,6 +20,8 @@ import { Signal } from '../../support/signal.ts';
 class TestHost {
   readonly states: GuardState[] = [];
   readonly events: GuardEvent[] = [];
+  readonly activities: Activity[] = [];
+  readonly used: Record<string, number> = {};
   readonly host: GuardHost;
   readonly #changed = new Signal();
 
@@ -29,6 +33,14 @@ class TestHost {
       },
       onEvents: (events) => {
         this.events.push(...events);
+        this.#changed.notify();
+      },
+      onActivity: (activity) => {
+        this.activities.push(activity);
+        this.#changed.notify();
+      },
+      onUsed: (used) => {
+        Object.assign(this.used, used);
         this.#changed.notify();
       },
     });
@@ -111,7 +123,7 @@ test('a busy port is a failure with its code, and is cured by another start', as
     team.users,
   );
   assert.ok(failed.status === 'failed' && failed.code === 'address-in-use', JSON.stringify(failed));
-  assert.match(failed.message, new RegExp(`Port ${upstream.port} is in use`));
+  assert.match(inEnglish(failed.message), new RegExp(`Port ${upstream.port} is in use`));
   assert.equal((await host.start(configFor(upstream), team.users)).status, 'running');
 });
 
@@ -197,7 +209,7 @@ for (const name of ['hash', 'guard']) {
     await running.until(() => running.host.state.status === 'failed');
     const { state } = running.host;
     assert.ok(state.status === 'failed' && state.code === 'thread-died');
-    assert.match(state.message, new RegExp(`${name} thread died`));
+    assert.match(inEnglish(state.message), new RegExp(`${name} thread died`));
 
     // At once and on the same port: what is left of the old guard must not be in the way.
     const again = await running.host.start(configFor(upstream, port), team.users);
@@ -256,4 +268,87 @@ test('a host thread that is blocked does not hold up a stream', async (t) => {
 
   const longestGapMs = await changed.until(() => messages[2]?.longestGapMs);
   assert.ok(longestGapMs < blockMs / 2, `a gap of ${longestGapMs} ms while the host was blocked for ${blockMs} ms`);
+});
+
+const openStream = async (t: TestContext, port: number, host = '127.0.0.1'): Promise<RawClient> => {
+  const client = await RawClient.open(t, port, { host });
+  client.send({ method: 'POST', path: '/api/chat', ...tags, body: '{"model":"m"}' });
+  await client.has('first');
+  return client;
+};
+
+const streaming = (t: TestContext): Promise<FakeOllama> =>
+  startFakeOllama(t, (reply) => {
+    reply.stream();
+    reply.chunk('{"first":1}\n');
+  });
+
+test('activity is watched across starts, and a request is stopped by its id', async (t) => {
+  const upstream = await streaming(t);
+  const workers = watchWorkers(t);
+  const test = new TestHost();
+  t.after(() => test.host.dispose());
+  assert.equal(await test.host.stopRequest(1), false);
+  test.host.watchActivity(true);
+  await test.host.start(configFor(upstream), team.users);
+  await test.until(() => test.activities.length > 0);
+
+  await workers.get('guard')?.terminate();
+  await test.until(() => test.host.state.status === 'failed');
+  test.activities.length = 0;
+  await test.host.start(configFor(upstream), team.users);
+  const client = await openStream(t, test.port);
+  await test.until(() => test.activities.at(-1)?.active[0]?.tokens === 1);
+  assert.equal(test.activities.at(-1)?.active[0]?.model, 'm');
+  assert.equal(await test.host.stopRequest(1), true);
+  await client.closed();
+  await test.until(() => test.activities.at(-1)?.done[0]?.outcome === 'stopped');
+  assert.equal(await test.host.stopRequest(1), false);
+});
+
+test('who signed in is told by id', async (t) => {
+  const running = await start(t, await startFakeOllama(t));
+  await statusOf(t, running.port);
+  await running.until(() => running.used[team.mia.keyId] !== undefined);
+  assert.equal(running.activities.length, 0, 'nobody watches');
+});
+
+test('a second address is shared and closed, and what stands in the way is a GuardError', async (t) => {
+  const upstream = await streaming(t);
+  const running = await start(t, upstream);
+  const { host, port } = running;
+  assert.equal(await host.share({ host: '127.0.0.2' }), `http://127.0.0.2:${port}`);
+  const client = await openStream(t, port, '127.0.0.2');
+  const own = await openStream(t, port);
+  await assert.rejects(
+    host.share({ host: '203.0.113.1' }),
+    (error) =>
+      GuardError.is(error, 'address-not-available') &&
+      error.message.startsWith('This computer has no address 203.0.113.1.') &&
+      error.detail.args.host === '203.0.113.1',
+  );
+  assert.equal(await host.share(undefined), undefined);
+  await client.closed();
+  assert.equal(own.isClosed, false);
+});
+
+test('sharing is part of the state while the guard runs', async (t) => {
+  const running = await start(t, await startFakeOllama(t));
+  const { host } = running;
+  const sharing = { host: '127.0.0.2', url: 'http://127.0.0.2:1', paused: false, afterwards: 'loopback' } as const;
+  host.setSharing(sharing);
+  await statusOf(t, running.port);
+  await running.until(() => running.events.length > 0);
+  assert.ok(host.state.status === 'running');
+  assert.deepEqual([host.state.sharing, host.state.counts.served], [sharing, 1]);
+  host.setSharing(undefined);
+  assert.equal('sharing' in host.state, false);
+  host.setSharing(sharing);
+  await host.stop(0);
+  assert.deepEqual(host.state, { status: 'stopped' });
+  host.setSharing(sharing);
+  assert.deepEqual(host.state, { status: 'stopped' });
+  assert.equal(await host.share({ host: '127.0.0.2' }), undefined);
+  const again = await host.start(configFor({ url: 'http://127.0.0.1:1' } as FakeOllama), team.users);
+  assert.equal('sharing' in again, false);
 });

@@ -1,0 +1,41 @@
+import {
+  type ApiKeyRecord,
+  changeUser,
+  insertApiKey,
+  insertUser,
+  removeUser,
+  revokeApiKey,
+  type User,
+  type UserChange,
+} from './users.ts';
+
+/**
+ * A change of the users as data: one window asks another for it, and one that was made in memory can be made again on
+ * what is stored. Holds verifiers alone, never a secret.
+ */
+export type UserEdit =
+  | { readonly kind: 'add-user'; readonly user: User }
+  | { readonly kind: 'remove-user'; readonly name: string }
+  | { readonly kind: 'change-user'; readonly name: string; readonly change: UserChange }
+  | { readonly kind: 'add-key'; readonly name: string; readonly key: ApiKeyRecord }
+  | { readonly kind: 'revoke-key'; readonly keyId: string };
+
+/**
+ * The users after an edit.
+ *
+ * @throws GuardError what the edit's own function throws: `user-exists`, `user-unknown`, `key-unknown`.
+ */
+export function applyEdit(users: readonly User[], edit: UserEdit): readonly User[] {
+  switch (edit.kind) {
+    case 'add-user':
+      return insertUser(users, edit.user);
+    case 'remove-user':
+      return removeUser(users, edit.name);
+    case 'change-user':
+      return changeUser(users, edit.name, edit.change);
+    case 'add-key':
+      return insertApiKey(users, edit.name, edit.key);
+    case 'revoke-key':
+      return revokeApiKey(users, edit.keyId);
+  }
+}
