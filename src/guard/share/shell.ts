@@ -1,3 +1,5 @@
+import { powershellLiteral } from './quote.ts';
+
 /** Quotes one argument, whatever it holds, for the shell a person pastes it into. */
 export type QuoteArgument = (argument: string) => string;
 
@@ -8,9 +10,19 @@ export interface Shell {
   /** How curl is called there: in Windows PowerShell, plain `curl` is another program. */
   readonly curl: string;
   readonly quote: QuoteArgument;
+  /** Gives an environment variable a value. */
+  readonly assign: (variable: string, value: string) => string;
+  /** Gives an environment variable the value of another one. */
+  readonly assignFrom: (variable: string, source: string) => string;
+  /** What a line begins with that is for people alone. */
+  readonly comment: string;
 }
 
-const plain = /^[A-Za-z0-9_./:@-]+$/;
+// Not with @ in front, which PowerShell takes for splatting.
+const plain = /^(?!@)[A-Za-z0-9_./:@-]+$/;
+
+const quoteForBash: QuoteArgument = (argument) =>
+  plain.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 
 /**
  * The C runtime's rules (CommandLineToArgvW), which curl.exe itself applies: double quotes around, backslashes before a
@@ -19,23 +31,50 @@ const plain = /^[A-Za-z0-9_./:@-]+$/;
 const quoteForWindows: QuoteArgument = (argument) =>
   `"${argument.replace(/(\\*)"/g, '$1$1\\"').replace(/(\\+)$/, '$1$1')}"`;
 
+/** After a caret, cmd takes any character for itself. */
+const caretEach = (text: string) => text.replace(/./gsu, '^$&');
+
+/** cmd cannot hold a line break: what came after one would run as a command. */
+const withoutLineBreaks = (text: string) => text.replace(/[\r\n]/g, '');
+
+/**
+ * cmd acts on signs outside of its own quoting, which every double quote begins or ends, also one that the program sees
+ * escaped: where an argument has both, each character gets a caret. cmd expands %NAME% even inside quotes; a caret
+ * outside of them breaks that up, and the backslashes that then stand before a quote are doubled.
+ */
+const quoteForCmd: QuoteArgument = (argument) => {
+  if (plain.test(argument)) return argument;
+  const quoted = quoteForWindows(withoutLineBreaks(argument));
+  if (argument.includes('"') && /[%&|<>()^!]/.test(argument)) return caretEach(quoted);
+  return quoted.replace(/(\\*)%/g, '$1$1"^%"');
+};
+
 /** The shells on offer, by id. */
 export const shells = {
   bash: {
     name: 'bash',
     curl: 'curl',
-    quote: (argument) => (plain.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`),
+    quote: quoteForBash,
+    assign: (variable, value) => `export ${variable}=${quoteForBash(value)}`,
+    assignFrom: (variable, source) => `export ${variable}="$${source}"`,
+    comment: '#',
   },
   powershell: {
     name: 'PowerShell',
     curl: 'curl.exe',
-    quote: (argument) => (plain.test(argument) ? argument : `'${argument.replaceAll("'", "''")}'`),
+    quote: (argument) => (plain.test(argument) ? argument : powershellLiteral(argument)),
+    assign: (variable, value) => `$env:${variable} = ${powershellLiteral(value)}`,
+    assignFrom: (variable, source) => `$env:${variable} = $env:${source}`,
+    comment: '#',
   },
-  // cmd expands %NAME% even inside quotes; a caret outside of them breaks that up.
   cmd: {
     name: 'cmd',
     curl: 'curl',
-    quote: (argument) => (plain.test(argument) ? argument : quoteForWindows(argument).replaceAll('%', '"^%"')),
+    quote: quoteForCmd,
+    assign: (variable, value) =>
+      `set ${variable}=${/["%&|<>()^!]/.test(value) ? caretEach(withoutLineBreaks(value)) : withoutLineBreaks(value)}`,
+    assignFrom: (variable, source) => `set ${variable}=%${source}%`,
+    comment: 'rem',
   },
 } as const satisfies Record<string, Shell>;
 

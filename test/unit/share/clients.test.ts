@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { runInNewContext } from 'node:vm';
+import fc from 'fast-check';
+import { type Client, type ClientContext, clients } from '../../../src/guard/share/clients.ts';
+import { jsonLiteral, oneLine, powershellLiteral, shellJson } from '../../../src/guard/share/quote.ts';
+import { type ShellId, shellIds, shells } from '../../../src/guard/share/shell.ts';
+
+const docsPath = join(import.meta.dirname, '..', '..', '..', 'docs', 'clients.md');
+
+/** What the snippets in docs/clients.md are made of. */
+const example = {
+  url: 'http://192.168.1.5:11435',
+  user: 'alice',
+  apiKey: 'og_YOUR_KEY',
+  model: 'llama3.2',
+  shell: 'bash',
+} as const satisfies ClientContext;
+
+/** Every client with every shell that makes a difference to it. */
+const variants = clients.flatMap((client) =>
+  (client.usesShell ? shellIds : (['bash'] as const)).map((shell) => [client, shell] as const),
+);
+
+const anyText = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc.string({
+    unit: fc.constantFrom(...'\'"`\\$%^&|<>()!#;=~*?@{}[],: ab\n\r\t\0‘’‚‛\u0085\u2028\u2029\ufeff\uffff😀\ud800'),
+  }),
+);
+/** What an argument of a program can be. */
+const argumentText = anyText.map((text) => text.toWellFormed().replaceAll('\0', ''));
+/** cmd has no way to hold a line break. */
+const cmdText = argumentText.map((text) => text.replace(/[\r\n]/g, ''));
+
+describe('the clients', () => {
+  it('have an id, a name and a label of their own', () => {
+    for (const field of ['id', 'name', 'keyLabel'] as const)
+      assert.equal(new Set(clients.map((client) => client[field])).size, clients.length);
+  });
+
+  it('get the key once, and the address and a test with curl', () => {
+    for (const [client, shell] of variants) {
+      const text = client.render({ ...example, shell });
+      const label = `${client.id} in ${shell}`;
+      assert.equal(text.split(example.apiKey).length - 1, 1, label);
+      assert.match(
+        text,
+        /^(?:(?:#|\/\/|rem) )?Test, with the API key as the password: curl(?:\.exe)? -u alice /m,
+        label,
+      );
+      assert.ok(text.includes(`-u alice ${example.url}/api/tags`), label);
+      assert.doesNotMatch(text, /\/\/[^/\s]*@|localhost|undefined|insecure|verify/, label);
+      assert.doesNotMatch(text, /\s$/, label);
+    }
+  });
+
+  it('have one sentence to watch out for at most', () => {
+    for (const { note = '', id } of clients) assert.match(note, /^(?:[^.!].*[^.]\.|)$/, id);
+  });
+
+  it('have as many lines as ever, whatever address, key and model hold', () => {
+    // cmd ends a line at no separator but its own.
+    const height = (client: Client, context: ClientContext) =>
+      client.render(context).split(context.shell === 'cmd' ? /[\n\r]/ : /[\n\r\u2028\u2029]/).length;
+    const parts = fc.record({ url: anyText, user: fc.constant('alice'), apiKey: anyText, model: anyText });
+    for (const [client, shell] of variants) {
+      // There, a line break inside of quotes is text; the tests of the shells take those apart.
+      const breaksInQuotes = client.id === 'powershell' || (client.usesShell && shell !== 'cmd');
+      if (breaksInQuotes) continue;
+      const expected = height(client, { ...example, shell });
+      const check = (some: Omit<ClientContext, 'shell'>) =>
+        assert.equal(height(client, { ...some, shell }), expected, client.id);
+      fc.assert(fc.property(parts, check), { numRuns: 50 });
+    }
+  });
+});
+
+describe('docs/clients.md', () => {
+  it('has a section for every client, in order, with its snippet and its note', () => {
+    const sections = readFileSync(docsPath, 'utf8').split(/^## /m).slice(1);
+    const names = sections.map((section) => section.slice(0, section.indexOf('\n')));
+    assert.deepEqual(
+      names.filter((name) => clients.some((client) => client.name === name)),
+      clients.map(({ name }) => name),
+    );
+    for (const client of clients) {
+      const section = sections[names.indexOf(client.name)] ?? '';
+      assert.ok(section.includes(`\n${client.render(example)}\n\`\`\``), `${client.id}: the snippet is another`);
+      assert.ok(section.includes(client.note ?? ''), `${client.id}: the note is missing`);
+    }
+  });
+});
+
+describe('a literal', () => {
+  it('for JSON and JavaScript is the text again, and printable ASCII', () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        const literal = jsonLiteral(text);
+        assert.match(literal, /^[ -~]*$/);
+        assert.equal(JSON.parse(literal), text);
+        assert.equal(runInNewContext(literal), text);
+      }),
+    );
+  });
+
+  it('for a shell as JSON is the value again, with no sign that a shell acts on', () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        const json = shellJson({ model: text, stream: false });
+        assert.match(json, /^[\w {}[\],:"./\\-]*$/);
+        assert.deepEqual(JSON.parse(json), { model: text, stream: false });
+      }),
+    );
+  });
+
+  it('for PowerShell ends at no quote inside, typographic ones included', () => {
+    fc.assert(fc.property(argumentText, (text) => assert.equal(readPowershell(powershellLiteral(text)), text)));
+  });
+
+  it('in a comment or a field is one line', () => {
+    fc.assert(fc.property(anyText, (text) => assert.doesNotMatch(oneLine(text), /[\p{Cc}\u2028\u2029\ud800-\udfff]/u)));
+  });
+});
+
+describe('a shell', () => {
+  const sample = fc.sample(argumentText, 200);
+
+  it('bash gives any value and any argument back', () => {
+    const script = sample.flatMap((text) => [
+      shells.bash.assign('ONE', text),
+      shells.bash.assignFrom('OTHER', 'ONE'),
+      `printf '%s\\0' "$OTHER" ${shells.bash.quote(text)}`,
+    ]);
+    const out = execFileSync('bash', ['-s'], { input: script.join('\n'), encoding: 'utf8' });
+    assert.deepEqual(
+      out.split('\0').slice(0, -1),
+      sample.flatMap((text) => [text, text]),
+    );
+  });
+
+  // No PowerShell and no cmd run here: readers by the rules of their documentation stand in for them.
+  it('PowerShell gives any value back', () => {
+    for (const text of sample) {
+      const [, literal = ''] = /^\$env:ONE = (.*)$/s.exec(shells.powershell.assign('ONE', text)) ?? [];
+      assert.equal(readPowershell(literal), text);
+    }
+    assert.equal(shells.powershell.assignFrom('OTHER', 'ONE'), '$env:OTHER = $env:ONE');
+    assert.equal(shells.powershell.quote('@splat'), "'@splat'");
+  });
+
+  it('cmd gives any argument and any value back', () => {
+    fc.assert(
+      fc.property(cmdText, (text) => {
+        assert.deepEqual(readArguments(readCmd(`curl ${shells.cmd.quote(text)} end`)), ['curl', text, 'end']);
+        assert.equal(readCmd(shells.cmd.assign('ONE', text)), `set ONE=${text}`);
+      }),
+      { numRuns: 2_000 },
+    );
+    assert.equal(shells.cmd.assign('ONE', 'a\r\ncalc'), 'set ONE=acalc');
+    assert.equal(readCmd(shells.cmd.quote('a\ncalc')), '"acalc"');
+    assert.equal(shells.cmd.assignFrom('OTHER', 'ONE'), 'set OTHER=%ONE%');
+  });
+
+  const [curl, powershell] = ['curl', 'powershell'].map((id) => clients.find((client) => client.id === id));
+
+  it('bash passes the request of a chat on', () => {
+    const commands = sample.map((text) => curl?.render({ ...example, url: text, apiKey: text, model: text }));
+    const input = ['curl() { printf \'%s\\0\' "$@"; }', ...commands].join('\n');
+    const out = execFileSync('bash', ['-s'], { input, encoding: 'utf8' });
+    const body = (model: string) => shellJson({ model, messages: [{ role: 'user', content: 'Hello' }], stream: false });
+    assert.deepEqual(
+      out.split('\0').slice(0, -1),
+      sample.flatMap((text) => {
+        const headers = ['-H', `Authorization: Bearer ${text}`, '-H', 'Content-Type: application/json'];
+        return [...headers, '-d', body(text), `${text}/api/chat`];
+      }),
+    );
+  });
+
+  it('cmd and PowerShell pass the request of a chat on', () => {
+    fc.assert(
+      fc.property(anyText, (model) => {
+        const request = { model, messages: [{ role: 'user', content: 'Hello' }], stream: false };
+        const context = (shell: ShellId) => ({ ...example, model, shell });
+        const [, command = ''] = curl?.render(context('cmd')).split('\n') ?? [];
+        const args = readArguments(readCmd(command));
+        assert.deepEqual(JSON.parse(args[args.indexOf('-d') + 1] ?? ''), request);
+        const [, body = ''] =
+          / -Body ('.*')\)\.message\.content$/s.exec(powershell?.render(context('powershell')) ?? '') ?? [];
+        assert.deepEqual(JSON.parse(readPowershell(body)), request);
+      }),
+    );
+  });
+});
+
+/** A single-quoted string of PowerShell; two single quotes of any kind are one (about_Quoting_Rules). */
+function readPowershell(literal: string): string {
+  assert.match(literal, /^'(?:[^'‘’‚‛]|['‘’‚‛]{2})*'$/u);
+  return literal.slice(1, -1).replace(/['‘’‚‛](['‘’‚‛])/g, '$1');
+}
+
+/**
+ * What cmd makes of a line at its prompt: variables first (a name that nobody can have is left alone), then quotes,
+ * inside of which all is text, and carets. Fails when a sign would do something.
+ */
+function readCmd(line: string): string {
+  for (const [, name = ''] of line.matchAll(/%(?=([^%]*)%)/g)) assert.match(name, /^["^]/);
+  const characters = [...line];
+  let read = '';
+  let quoted = false;
+  for (let at = 0; at < characters.length; at += 1) {
+    const character = characters[at] ?? '';
+    if (character === '^' && !quoted) {
+      at += 1;
+      read += characters[at] ?? '';
+      continue;
+    }
+    if (character === '"') quoted = !quoted;
+    else if (!quoted) assert.doesNotMatch(character, /[&|<>()\r\n]/);
+    read += character;
+  }
+  return read;
+}
+
+/**
+ * The C runtime's rules: backslashes mean something before a double quote alone, and two double quotes inside of quotes
+ * are one. https://learn.microsoft.com/cpp/c-language/parsing-c-command-line-arguments
+ */
+function readArguments(line: string): string[] {
+  const found: string[] = [];
+  let current: string | undefined;
+  let quoted = false;
+  for (const [token, backslashes = ''] of line.matchAll(/(\\+)"|""|./gsu)) {
+    if (token === ' ' && !quoted) {
+      if (current !== undefined) found.push(current);
+      current = undefined;
+      continue;
+    }
+    current ??= '';
+    if (backslashes !== '') {
+      current += '\\'.repeat(backslashes.length >> 1);
+      if (backslashes.length % 2 === 1) current += '"';
+      else quoted = !quoted;
+    } else if (token === '""') {
+      if (quoted) current += '"';
+    } else if (token === '"') quoted = !quoted;
+    else current += token;
+  }
+  assert.equal(quoted, false);
+  if (current !== undefined) found.push(current);
+  return found;
+}
