@@ -14,6 +14,10 @@ export interface Demo {
   readonly blobs: Set<string>;
   /** Length of an answer in tokens. */
   readonly tokens: number;
+  /** What it calls its version. */
+  readonly version: string;
+  /** Whether it acts for an account of ollama.com; undefined when its cloud is off. */
+  readonly account: 'signed-in' | 'signed-out' | undefined;
 }
 
 /** One request on its way through a handler. */

@@ -40,9 +40,12 @@ export class Catalogue {
   readonly #models = new Map<string, Model>();
   /** Name key to the time (ms) at which the model leaves memory. */
   readonly #loaded = new Map<string, number>();
+  readonly #cloudModels: readonly string[];
   #tags: Buffer | undefined;
 
-  constructor() {
+  /** @param cloudModels names of models that are listed and would run on ollama.com; using one is refused. */
+  constructor(cloudModels: readonly string[] = []) {
+    this.#cloudModels = cloudModels;
     for (const [name, capabilities] of BUILT_IN) this.add(nameOf(name), capabilities);
   }
 
@@ -52,7 +55,9 @@ export class Catalogue {
 
   /** The body of `GET /api/tags`. */
   get tags(): Buffer {
-    this.#tags ??= Buffer.from(JSON.stringify({ models: this.models.map(tagOf) }));
+    this.#tags ??= Buffer.from(
+      JSON.stringify({ models: [...this.models.map(tagOf), ...this.#cloudModels.map(cloudTagOf)] }),
+    );
     return this.#tags;
   }
 
@@ -132,6 +137,20 @@ function tagOf(model: Model): object {
     digest: model.digest,
     details: { ...detailsOf(), context_length: CONTEXT_LENGTH, embedding_length: EMBEDDING_LENGTH },
     capabilities: model.capabilities,
+  };
+}
+
+function cloudTagOf(name: string): object {
+  return {
+    name,
+    model: name,
+    remote_model: name.replace(/[:-]cloud$/, ''),
+    remote_host: 'https://ollama.com:443',
+    modified_at: new Date(0).toISOString(),
+    size: 384,
+    digest: createHash('sha256').update(name).digest('hex'),
+    details: { ...detailsOf(), format: '' },
+    capabilities: ['completion'],
   };
 }
 

@@ -10,6 +10,8 @@ import type { AddressInfo } from 'node:net';
 import { DEFAULT_TOKENS } from './answer.ts';
 import { type Call, type Demo, type Handler, send, sendError } from './call.ts';
 import { Catalogue } from './catalogue.ts';
+import { applyCors } from './cors.ts';
+import { DEMO_VERSION } from './native.ts';
 import { Pacer } from './pacer.ts';
 import { matchPath } from './routes.ts';
 
@@ -34,6 +36,14 @@ export interface DemoOptions {
   readonly firstTokenDelayMs?: number;
   /** Length of an answer in tokens, unless the caller limits it further. */
   readonly tokens?: number;
+  /** `*` lets every web page call, as OLLAMA_ORIGINS=* does; otherwise foreign origins are refused. */
+  readonly origins?: '*';
+  /** What it calls its version. */
+  readonly version?: string;
+  /** Whether somebody is signed in to ollama.com; its cloud is off unless told. */
+  readonly account?: 'signed-in' | 'signed-out';
+  /** Names of installed models that run on ollama.com, such as `gpt-oss:120b-cloud`. */
+  readonly cloudModels?: readonly string[];
   /** Told of every request before it is answered. */
   readonly observe?: (request: ObservedRequest) => void;
 }
@@ -62,11 +72,18 @@ export async function startDemoOllama(options: DemoOptions = {}): Promise<DemoOl
   mustCount({ tokensPerSecond, firstTokenDelayMs, tokens });
   if (!Number.isSafeInteger(tokens)) throw new RangeError(`tokens must be a whole number, got ${tokens}`);
   const pacer = new Pacer({ tokensPerSecond, firstTokenDelayMs });
-  const demo: Demo = { catalogue: new Catalogue(), pacer, blobs: new Set(), tokens };
+  const demo: Demo = {
+    catalogue: new Catalogue(options.cloudModels),
+    pacer,
+    blobs: new Set(),
+    tokens,
+    version: options.version ?? DEMO_VERSION,
+    account: options.account,
+  };
 
   const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: 0 }, (req, res) => {
     options.observe?.(observedOf(req));
-    answer(demo, req, res);
+    if (applyCors(req, res, options.origins === '*')) answer(demo, req, res);
   });
   // Ollama closes no idle connection, so neither may its stand-in: a proxy that pools them would meet a reset.
   server.keepAliveTimeout = 0;

@@ -18,8 +18,6 @@ import { Refusal } from './refusal.ts';
 export const DEMO_VERSION = '0.0.0-demo';
 
 const STREAM_HEADERS = { 'Content-Type': NDJSON };
-const VERSION_BODY = JSON.stringify({ version: DEMO_VERSION });
-const STATUS_BODY = JSON.stringify({ cloud: { disabled: true, source: 'env' } });
 
 /** `GET /` */
 export function root({ res }: Call): void {
@@ -27,13 +25,25 @@ export function root({ res }: Call): void {
 }
 
 /** `GET /api/version` */
-export function version({ res }: Call): void {
-  send(res, 200, NATIVE_JSON, VERSION_BODY);
+export function version({ demo, res }: Call): void {
+  sendJson(res, { version: demo.version });
 }
 
 /** `GET /api/status` */
-export function status({ res }: Call): void {
-  send(res, 200, NATIVE_JSON, STATUS_BODY);
+export function status({ demo, res }: Call): void {
+  const disabled = demo.account === undefined;
+  sendJson(res, { cloud: { disabled, source: disabled ? 'env' : 'none' } });
+}
+
+/** `POST /api/me`. Ollama asks ollama.com; the demo makes its owner up, or is as good as offline. */
+export function me({ demo, res }: Call): void {
+  if (demo.account === undefined) throw new Refusal(503, 'account unavailable');
+  if (demo.account === 'signed-in') {
+    sendJson(res, { id: 'demo-owner', email: 'owner@demo.invalid', name: 'demo-owner', plan: 'free' });
+  } else {
+    const body = { error: 'unauthorized', signin_url: 'https://demo.invalid/connect' };
+    send(res, 401, NATIVE_JSON, JSON.stringify(body));
+  }
 }
 
 /** `GET /api/tags` */

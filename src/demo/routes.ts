@@ -1,7 +1,7 @@
 import { messages } from './anthropic.ts';
 import { type Call, type Handler, sendJson } from './call.ts';
 import { copy, create, headBlob, pull, push, putBlob, remove } from './library.ts';
-import { chat, embed, embeddings, generate, ps, root, show, status, tags, version } from './native.ts';
+import { chat, embed, embeddings, generate, me, ps, root, show, status, tags, version } from './native.ts';
 import * as openai from './openai.ts';
 import { Refusal } from './refusal.ts';
 import { responses } from './responses.ts';
@@ -48,7 +48,7 @@ export const ROUTES: readonly Route[] = [
   { methods: ['HEAD'], path: '/api/blobs/:', handle: headBlob },
   { methods: POST, path: '/api/blobs/:', handle: putBlob },
 
-  { methods: POST, path: '/api/me', handle: refuse(503, 'account unavailable') },
+  { methods: POST, path: '/api/me', handle: me },
   { methods: POST, path: '/api/signout', handle: refuse(401, 'you are not currently signed in') },
   { methods: ['DELETE'], path: '/api/user/keys/:', handle: refuse(401, 'you are not currently signed in') },
   {

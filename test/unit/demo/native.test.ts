@@ -165,3 +165,17 @@ test('embeddings come one per text', async (t) => {
   assert.deepEqual((await client.embed({ model: 'demo-embed', input: '' })).embeddings, []);
   assert.equal((await post(demo, '/api/embed', { model: 'demo-embed', input: [1] })).status, 400);
 });
+
+test('a version, an account and cloud models are as told', async (t) => {
+  const cloudModels = ['gpt-oss:120b-cloud'];
+  const demo = await demoFor(t, { version: '0.17.0', account: 'signed-in', cloudModels });
+  const get = async (path: string) => (await fetch(demo.url + path)).json();
+  assert.deepEqual(await get('/api/version'), { version: '0.17.0' });
+  assert.deepEqual(await get('/api/status'), { cloud: { disabled: false, source: 'none' } });
+  const tags = (await get('/api/tags')) as { models: { name: string; remote_host?: string }[] };
+  assert.partialDeepStrictEqual(tags.models.at(-1), { name: cloudModels[0], remote_host: 'https://ollama.com:443' });
+  assert.equal((await post(demo, '/api/me', '')).status, 200);
+  assert.equal((await post(demo, '/api/chat', { model: cloudModels[0] })).status, 403);
+  const signedOut = await demoFor(t, { account: 'signed-out' });
+  assert.equal((await post(signedOut, '/api/me', '')).status, 401);
+});
