@@ -46,7 +46,7 @@ const common = {
  * @type {import('esbuild').BuildOptions[]}
  */
 export const bundles = [
-  { ...common, entryPoints: ['src/extension.ts'], external: ['vscode'] },
+  { ...common, entryPoints: ['src/extension.ts'], external: ['vscode'], banner: { js: commonJsBanner } },
   {
     ...common,
     entryPoints: ['src/threads/guardThread.ts'],

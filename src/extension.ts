@@ -1,12 +1,21 @@
 import { commands, type ExtensionContext, window } from 'vscode';
+import { createCommandContext } from './vscode/commandContext.ts';
 import { registerCommands } from './vscode/commands/register.ts';
 import { GuardService } from './vscode/guardService.ts';
 import { commands as commandIds } from './vscode/ids.ts';
 import { Log } from './vscode/log.ts';
-import { offerRestartOnNewSettings, presentState } from './vscode/presentState.ts';
+import {
+  ContextKeys,
+  offerRestartOnNewSettings,
+  presentState,
+  presentUpstream,
+  showFailures,
+} from './vscode/presentState.ts';
 import { SecretUsers } from './vscode/secretUsers.ts';
 import { readAutoStart } from './vscode/settings.ts';
 import { StatusBar } from './vscode/statusBar.ts';
+import { createUpstreamWatch } from './vscode/upstreamWatch.ts';
+import { registerViews } from './vscode/views/register.ts';
 
 let running: GuardService | undefined;
 
@@ -14,21 +23,27 @@ let running: GuardService | undefined;
 export function activate(context: ExtensionContext): void {
   const channel = window.createOutputChannel('Ollama Guard', { log: true });
   const log = new Log(channel);
-  const guard = new GuardService(new SecretUsers(context.secrets), log);
+  const guard = new GuardService(context.globalStorageUri.fsPath, new SecretUsers(context.secrets), log);
   const statusBar = new StatusBar(guard.state);
+  const upstream = createUpstreamWatch(guard);
+  const keys = new ContextKeys();
   running = guard;
   context.subscriptions.push(
     channel,
     guard,
     statusBar,
-    presentState(guard, statusBar, log),
+    upstream,
+    presentState(guard, statusBar, keys, log),
+    presentUpstream(upstream, keys),
+    showFailures(guard, log),
     offerRestartOnNewSettings(guard),
-    ...registerCommands(guard, log),
+    ...registerViews(guard, upstream),
+    ...registerCommands(createCommandContext(context, { guard, upstream, log, keys })),
   );
   if (readAutoStart()) void commands.executeCommand(commandIds.start);
 }
 
-/** Ends the threads; VS Code waits for this, up to five seconds. */
+/** Leaves the other windows to themselves; VS Code waits for this, up to five seconds. */
 export async function deactivate(): Promise<void> {
   await running?.shutDown();
 }

@@ -1,104 +1,183 @@
 import { type Disposable, EventEmitter } from 'vscode';
 import { GuardError } from '../guard/errors.ts';
+import type { UserEdit } from '../guard/identity/userEdit.ts';
 import type { User } from '../guard/identity/users.ts';
-import type { GuardState } from '../guard/state.ts';
-import { GuardHost } from '../threads/guardHost.ts';
+import type { SharePlan } from '../guard/share/sharing.ts';
+import type { Endpoint, GuardState } from '../guard/state.ts';
+import type { Activity } from '../guard/usage/activity.ts';
+import { Group } from '../windows/group.ts';
+import type { Snapshot } from '../windows/messages.ts';
 import type { Log } from './log.ts';
 import type { SecretUsers } from './secretUsers.ts';
 import { readGuardConfig } from './settings.ts';
-
-/** Streams under way get this long when the guard stops, in milliseconds: a person is waiting for the window. */
-const drainMs = 1_000;
+import { errorWords } from './words.ts';
 
 /** One change of the users stores several secrets, and each is announced. */
 const refreshDelayMs = 200;
 
-/** The guard of this window: its state, its users, and what can be done with them. */
+/** Nothing goes on. */
+const quiet: Activity = { active: [], done: [], connected: [] };
+
+/** The guard as every window sees it, whichever of them runs it. */
 export class GuardService implements Disposable {
-  readonly #users: SecretUsers;
-  readonly #host: GuardHost;
-  readonly #log: Log;
-  readonly #changed = new EventEmitter<GuardState>();
+  readonly #group: Group;
+  readonly #changed = new EventEmitter<Partial<Snapshot>>();
+  readonly #activityChanged = new EventEmitter<Activity>();
+  readonly #failed = new EventEmitter<GuardState & { status: 'failed' }>();
   readonly #elsewhere: Disposable;
+  #activity: Activity = quiet;
   #refreshing: NodeJS.Timeout | undefined;
 
-  /** Fires with every new state. */
+  /** Fires with what is new of the snapshot. */
   readonly onDidChange = this.#changed.event;
+  /** Fires while it is watched, four times a second at most. */
+  readonly onDidChangeActivity = this.#activityChanged.event;
 
-  constructor(users: SecretUsers, log: Log) {
-    this.#users = users;
-    this.#log = log;
-    this.#elsewhere = users.onDidChange(() => this.#refreshSoon());
-    this.#host = new GuardHost({
-      onState: (state) => this.#changed.fire(state),
-      onEvents: (events, dropped) => log.events(events, dropped),
+  /** Fires when a start that was asked for here failed, and when a guard that ran here broke. */
+  readonly onDidFail = this.#failed.event;
+
+  /** @param folder one that all windows have in common. */
+  constructor(folder: string, users: SecretUsers, log: Log) {
+    this.#group = new Group({
+      folder,
+      store: users,
+      listener: {
+        onChange: (change) => {
+          if (change.state !== undefined && this.endpoint === undefined) this.#setActivity(quiet);
+          this.#changed.fire(change);
+          // Nobody asked for this one, so nobody waits for its outcome.
+          if (change.state?.status === 'failed' && change.state.code === 'thread-died' && this.#group.isOwner) {
+            this.#failed.fire(change.state);
+          }
+        },
+        onActivity: (activity) => this.#setActivity(activity),
+        onEvents: (events, dropped) => log.events(events, dropped),
+        onProblem: (error) => log.error(errorWords(error) ?? String(error)),
+      },
+    });
+    this.#elsewhere = users.onDidChange(() => {
+      clearTimeout(this.#refreshing);
+      this.#refreshing = setTimeout(() => void this.#group.refreshUsers(), refreshDelayMs);
     });
   }
 
   get state(): GuardState {
-    return this.#host.state;
+    return this.#group.state;
+  }
+
+  /** The endpoint, when one answers, in this window or another. */
+  get endpoint(): Endpoint | undefined {
+    const { state } = this;
+    return state.status === 'running' || state.status === 'following' ? state : undefined;
+  }
+
+  /** Verifiers, as the owning window has them. */
+  get users(): readonly User[] {
+    return this.#group.snapshot.users;
+  }
+
+  /** Whether users outlive the windows. */
+  get storage(): Snapshot['storage'] {
+    return this.#group.snapshot.storage;
+  }
+
+  /** When a user or an API key was last let in, by id. */
+  get lastUsed(): Snapshot['lastUsed'] {
+    return this.#group.snapshot.lastUsed;
+  }
+
+  /** What went on when it was last watched. */
+  get activity(): Activity {
+    return this.#activity;
   }
 
   /** Starts the guard by the settings; what stands in the way becomes the state `failed`. */
   async start(): Promise<void> {
-    try {
-      await this.#host.start(readGuardConfig(), await this.#users.read());
-    } catch (error) {
-      if (!GuardError.is(error)) throw error;
-      this.#host.fail(error);
-    }
+    await this.#bySettings((config) => this.#group.start(config));
   }
 
   async stop(): Promise<void> {
-    await this.#host.stop(drainMs);
+    await this.#group.stop();
   }
 
   async restart(): Promise<void> {
-    await this.stop();
-    await this.start();
+    await this.#bySettings((config) => this.#group.restart(config));
   }
 
   /** Stops what runs, starts what does not. */
   async toggle(): Promise<void> {
-    if (this.state.status === 'running' || this.state.status === 'starting') await this.stop();
+    if (this.endpoint !== undefined || this.state.status === 'starting') await this.stop();
     else await this.start();
   }
 
-  /** The users as they are stored. */
-  users(): Promise<readonly User[]> {
-    return this.#users.read();
+  /** @throws GuardError what the edit throws; a running guard goes by it from the next request on. */
+  async edit(edit: UserEdit): Promise<void> {
+    await this.#group.edit(edit);
   }
 
-  /** Changes the users; a running guard goes by them from the next request on. */
-  async updateUsers(change: (users: readonly User[]) => readonly User[]): Promise<void> {
-    this.#host.setUsers(await this.#users.update(change));
+  /** @throws GuardError what stands in the way. */
+  async share(plan: SharePlan): Promise<void> {
+    await this.#bySettings((config) => this.#group.share(config, plan));
+  }
+
+  async pauseSharing(paused: boolean): Promise<void> {
+    await this.#group.pauseSharing(paused);
+  }
+
+  async endSharing(): Promise<void> {
+    await this.#group.endSharing();
+  }
+
+  async stopRequest(id: number): Promise<void> {
+    await this.#group.stopRequest(id);
+  }
+
+  /** Whether `onDidChangeActivity` is to fire. Costs nothing while no window watches. */
+  watchActivity(on: boolean): void {
+    this.#group.watchActivity(on);
   }
 
   /** @throws GuardError `password-invalid`. */
   hashPassword(password: string): Promise<string> {
-    return this.#host.hashPassword(password);
+    return this.#group.hashPassword(password);
   }
 
-  /** Users that another window changed go for this one's guard too. */
-  #refreshSoon(): void {
-    clearTimeout(this.#refreshing);
-    this.#refreshing = setTimeout(() => {
-      this.#users.read().then(
-        (users) => this.#host.setUsers(users),
-        (error: unknown) => this.#log.error(`The users could not be read again: ${(error as Error).message}`),
-      );
-    }, refreshDelayMs);
-  }
-
-  /** Stops and ends the threads. */
+  /** Leaves the other windows to themselves; a guard that runs here goes on in one of them. */
   async shutDown(): Promise<void> {
     clearTimeout(this.#refreshing);
     this.#elsewhere.dispose();
-    await this.#host.dispose();
+    await this.#group.close();
     this.#changed.dispose();
+    this.#failed.dispose();
+    this.#activityChanged.dispose();
   }
 
   dispose(): void {
     void this.shutDown().catch(() => undefined);
+  }
+
+  /** Settings that are not valid are a failure to start. */
+  async #bySettings(step: (config: ReturnType<typeof readGuardConfig>) => Promise<void>): Promise<void> {
+    let config: ReturnType<typeof readGuardConfig>;
+    try {
+      config = readGuardConfig();
+    } catch (error) {
+      if (!GuardError.is(error)) throw error;
+      this.#group.fail(error);
+      this.#tellFailure();
+      return;
+    }
+    await step(config);
+    this.#tellFailure();
+  }
+
+  #tellFailure(): void {
+    const { state } = this;
+    if (state.status === 'failed') this.#failed.fire(state);
+  }
+
+  #setActivity(activity: Activity): void {
+    this.#activity = activity;
+    this.#activityChanged.fire(activity);
   }
 }

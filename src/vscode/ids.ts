@@ -9,7 +9,21 @@ export const commands = {
   resetPassword: 'ollamaGuard.resetPassword',
   createApiKey: 'ollamaGuard.createApiKey',
   revokeApiKey: 'ollamaGuard.revokeApiKey',
+  disableUser: 'ollamaGuard.disableUser',
+  enableUser: 'ollamaGuard.enableUser',
+  setExpiry: 'ollamaGuard.setExpiry',
   copyCurl: 'ollamaGuard.copyCurl',
+  copyForClient: 'ollamaGuard.copyForClient',
+  copyAddress: 'ollamaGuard.copyAddress',
+  startSharing: 'ollamaGuard.startSharing',
+  pauseSharing: 'ollamaGuard.pauseSharing',
+  resumeSharing: 'ollamaGuard.resumeSharing',
+  stopSharing: 'ollamaGuard.stopSharing',
+  stopRequest: 'ollamaGuard.stopRequest',
+  choosePort: 'ollamaGuard.choosePort',
+  checkMachine: 'ollamaGuard.checkMachine',
+  openSettings: 'ollamaGuard.openSettings',
+  openWalkthrough: 'ollamaGuard.openWalkthrough',
   showLog: 'ollamaGuard.showLog',
 } as const;
 
@@ -34,8 +48,28 @@ export const settingNames = [
 /** A setting's name in its section. */
 export type SettingName = (typeof settingNames)[number];
 
-/** Holds the guard's status for `when` and `enablement` clauses. */
-export const statusContextKey = 'ollamaGuard.status';
+/** What `when` and `enablement` clauses and the walkthrough's steps go by. */
+export const contextKeys = {
+  /** The guard's status. */
+  status: 'ollamaGuard.status',
+  /** `none`, `active` or `paused`. */
+  sharing: 'ollamaGuard.sharing',
+  hasUsers: 'ollamaGuard.hasUsers',
+  /** Ollama has answered in this window. */
+  ollamaAnswers: 'ollamaGuard.ollamaAnswers',
+  /** A command or snippet was copied in this window. */
+  copied: 'ollamaGuard.copied',
+} as const;
+
+/** The views of the side bar. */
+export const views = {
+  endpoint: 'ollamaGuard.endpoint',
+  users: 'ollamaGuard.users',
+  activity: 'ollamaGuard.activity',
+} as const;
+
+/** The walkthrough, by the extension's id and its own. */
+export const walkthroughId = 'ollama-guard.ollama-guard#ollamaGuard.start';
 
 /** The status bar item. */
 export const statusItemId = 'ollamaGuard.status';

@@ -1,84 +1,72 @@
 import type { Disposable, SecretStorage } from 'vscode';
 import * as z from 'zod/mini';
 import { GuardError } from '../guard/errors.ts';
-import { parseUsers, type User } from '../guard/identity/users.ts';
+import { parseUsers } from '../guard/identity/users.ts';
+import type { StoredUsers, UserStore } from '../windows/usersKeeper.ts';
 
 const version = 1;
 const indexKey = 'ollamaGuard.users';
 const userKey = (id: string): string => `ollamaGuard.user.${id}`;
 
-const index = z.strictObject({ version: z.literal(version), ids: z.array(z.string()) });
+const index = z.strictObject({
+  version: z.literal(version),
+  ids: z.array(z.string()),
+  /** Missing in what the first release wrote. */
+  revision: z._default(z.int().check(z.positive()), 1),
+});
 
 /**
  * The users in VS Code's SecretStorage: verifiers alone, one secret a user (keyrings bound the size of one) and an
  * index of them. What cannot be understood is an error and is never written over.
  */
-export class SecretUsers {
+export class SecretUsers implements UserStore {
   readonly #secrets: SecretStorage;
-  /** Changes wait for one another here, because SecretStorage has no compare-and-swap. */
-  #last: Promise<unknown> = Promise.resolve();
 
   constructor(secrets: SecretStorage) {
     this.#secrets = secrets;
   }
 
-  /** Calls back when another window may have changed the users. A hint: it may come late, twice or without a change. */
+  /** Calls back when somebody may have changed the users. A hint: it may come late, twice or without a change. */
   onDidChange(listener: () => void): Disposable {
     return this.#secrets.onDidChange(({ key }) => {
       if (key === indexKey || key.startsWith(userKey(''))) listener();
     });
   }
 
-  /** @throws GuardError `data-damaged` or `data-unavailable`. */
-  async read(): Promise<readonly User[]> {
+  async read(): Promise<StoredUsers> {
     const stored = await this.#get(indexKey);
-    if (stored === undefined) return [];
+    if (stored === undefined) return { users: [], revision: 0 };
     try {
-      const { ids } = index.parse(JSON.parse(stored));
+      const { ids, revision } = index.parse(JSON.parse(stored));
       const records = await Promise.all(ids.map((id) => this.#get(userKey(id))));
-      return parseUsers(records.map((record) => JSON.parse(record ?? 'null')));
+      return { users: parseUsers(records.map((record) => JSON.parse(record ?? 'null'))), revision };
     } catch (error) {
       if (GuardError.is(error, 'data-unavailable')) throw error;
+      // A window that could not meet this one may have removed a record after this one had read the index.
+      if ((await this.#get(indexKey)) !== stored) return this.read();
       throw new GuardError(
         'data-damaged',
         'The stored users are damaged. They were left as they are; nobody is let in.',
-        {
-          cause: error,
-        },
+        { cause: error },
       );
     }
   }
 
-  /**
-   * Changes the users, one change after the other.
-   *
-   * @returns the users after the change.
-   * @throws GuardError what `change` throws, and what `read` throws; then nothing is written.
-   */
-  update(change: (users: readonly User[]) => readonly User[]): Promise<readonly User[]> {
-    const done = this.#last.then(async () => {
-      const before = await this.read();
-      const after = change(before);
-      await this.#write(before, after);
-      return after;
-    });
-    this.#last = done.catch(() => undefined);
-    return done;
-  }
-
   /** Records before the index, and removals after it, so that the index never names a record that is not there. */
-  async #write(before: readonly User[], after: readonly User[]): Promise<void> {
-    const kept = new Set(after.map((user) => user.id));
+  async write(before: StoredUsers, { users, revision }: StoredUsers): Promise<void> {
+    const kept = new Set(users.map((user) => user.id));
+    const known = new Map(before.users.map((user) => [user.id, JSON.stringify(user)]));
     try {
-      for (const user of after) {
-        if (!before.includes(user)) await this.#secrets.store(userKey(user.id), JSON.stringify(user));
+      for (const user of users) {
+        const record = JSON.stringify(user);
+        if (record !== known.get(user.id)) await this.#secrets.store(userKey(user.id), record);
       }
-      await this.#secrets.store(indexKey, JSON.stringify({ version, ids: [...kept] }));
+      await this.#secrets.store(indexKey, JSON.stringify({ version, ids: [...kept], revision }));
     } catch (error) {
       throw unavailable(error);
     }
     // The index does not name them any more, so a record that stays behind lets nobody in.
-    const removed = before.filter(({ id }) => !kept.has(id));
+    const removed = before.users.filter(({ id }) => !kept.has(id));
     await Promise.allSettled(removed.map(({ id }) => this.#secrets.delete(userKey(id))));
   }
 

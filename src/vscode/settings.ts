@@ -46,6 +46,8 @@ export function readGuardConfig(): GuardConfig {
     });
   } catch (error) {
     if (!GuardError.is(error, 'config-invalid')) throw error;
-    throw new GuardError('config-invalid', `${settingsSection}.${error.message.replace('maxBodyBytes', 'maxBodyMiB')}`);
+    const { text, args } = error.detail;
+    const field = `${settingsSection}.${args.field}`.replace('maxBodyBytes', 'maxBodyMiB');
+    throw new GuardError(error.code, text, { args: { ...args, field } });
   }
 }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseConfig } from '../../src/guard/config.ts';
-import { commands, settingNames, settingsSection } from '../../src/vscode/ids.ts';
+import { commands, contextKeys, settingNames, settingsSection, views, walkthroughId } from '../../src/vscode/ids.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const text = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -19,12 +19,18 @@ const manifest = JSON.parse(text('package.json')) as {
   readonly contributes: {
     readonly commands: readonly { readonly command: string; readonly title: string; readonly category: string }[];
     readonly configuration: { readonly properties: Readonly<Record<string, Setting>> };
+    readonly views: Readonly<Record<string, readonly { readonly id: string }[]>>;
+    readonly menus: Readonly<Record<string, readonly { readonly command: string }[]>>;
+    readonly walkthroughs: readonly { readonly id: string }[];
   };
+  readonly publisher: string;
+  readonly name: string;
+  readonly l10n: string;
   readonly engines: { readonly vscode: string };
   readonly devDependencies: Readonly<Record<string, string>>;
 };
 const words = JSON.parse(text('package.nls.json')) as Readonly<Record<string, string>>;
-const { commands: contributed, configuration } = manifest.contributes;
+const { commands: contributed, configuration, menus, walkthroughs } = manifest.contributes;
 
 describe('the manifest', () => {
   it('contributes exactly the commands of the code', () => {
@@ -35,6 +41,31 @@ describe('the manifest', () => {
   it('contributes exactly the settings of the code', () => {
     const names = settingNames.map((name) => `${settingsSection}.${name}`);
     assert.deepEqual(Object.keys(configuration.properties).sort(), names.sort());
+  });
+
+  it('contributes exactly the views and the walkthrough of the code', () => {
+    const ids = Object.values(manifest.contributes.views).flatMap((group) => group.map(({ id }) => id));
+    assert.deepEqual(ids.sort(), Object.values(views).sort());
+    const { publisher, name } = manifest;
+    assert.deepEqual(
+      walkthroughs.map(({ id }) => `${publisher}.${name}#${id}`),
+      [walkthroughId],
+    );
+  });
+
+  it('names nothing in menus, conditions and links that the code does not have', () => {
+    const source = text('package.json');
+    const conditions = [...source.matchAll(/"(?:when|enablement)": "([^"]+)"|"onContext:([^"]+)"/g)].map(
+      ([all]) => all,
+    );
+    const links = Object.values(words).flatMap((value) => value.match(/(?<=\(command:)[^)]+/g) ?? []);
+    const used = [...conditions.flatMap((condition) => condition.match(/ollamaGuard\.\w+/g) ?? []), ...links];
+    const known = new Set<string>([...Object.values(contextKeys), ...Object.values(views), ...Object.values(commands)]);
+    const inMenus = Object.values(menus).flatMap((items) => items.map(({ command }) => command));
+    assert.deepEqual(
+      [...new Set([...used, ...inMenus])].filter((id) => !known.has(id)),
+      [],
+    );
   });
 
   it('SEC-73: no setting can come from a workspace', () => {
@@ -53,6 +84,10 @@ describe('the manifest', () => {
   it('finds every text in package.nls.json, and leaves none over', () => {
     const used = [...text('package.json').matchAll(/"%([^%"]+)%"/g)].map(([, key]) => key ?? '');
     assert.deepEqual([...new Set(used)].sort(), Object.keys(words).sort());
+  });
+
+  it('says where the translations are', () => {
+    assert.equal(manifest.l10n, './l10n');
   });
 
   it('types VS Code no newer than the oldest version it runs in', () => {

@@ -1,14 +1,14 @@
 import { l10n, window } from 'vscode';
-import { addUser as added, isTaken, userNameProblem } from '../../guard/identity/users.ts';
+import { createUser, isTaken, userNameProblem } from '../../guard/identity/users.ts';
 import { type Role, roleNames } from '../../guard/policy/policy.ts';
-import type { GuardService } from '../guardService.ts';
+import { inWords } from '../words.ts';
 import { askPassword } from './ask.ts';
+import type { CommandContext } from './context.ts';
 import { showPassword } from './showSecret.ts';
 
 /** Asks for a name, a role and a password, and adds the user. */
-export async function addUser(guard: GuardService): Promise<void> {
+export async function addUser({ guard }: CommandContext): Promise<void> {
   const title = l10n.t('Add User');
-  const users = await guard.users();
   const name = await window.showInputBox({
     title,
     prompt: l10n.t('The user name'),
@@ -16,7 +16,9 @@ export async function addUser(guard: GuardService): Promise<void> {
     ignoreFocusOut: true,
     validateInput: (value) => {
       if (value === '') return undefined;
-      return isTaken(users, value) ? l10n.t('There is a user {0} already.', value) : userNameProblem(value);
+      if (isTaken(guard.users, value)) return l10n.t('There is a user {0} already.', value);
+      const problem = userNameProblem(value);
+      return problem === undefined ? undefined : inWords({ text: problem, args: {} });
     },
   });
   if (name === undefined || name === '') return;
@@ -26,7 +28,7 @@ export async function addUser(guard: GuardService): Promise<void> {
   if (chosen === undefined) return;
 
   const hash = await guard.hashPassword(chosen.password);
-  await guard.updateUsers((current) => added(current, name, role, hash));
+  await guard.edit({ kind: 'add-user', user: createUser(name, role, hash) });
   if (chosen.generated) await showPassword(name, chosen.password);
   else void window.showInformationMessage(l10n.t('Added {0} as {1}.', name, role));
 }

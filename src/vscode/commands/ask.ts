@@ -1,6 +1,9 @@
-import { l10n, type QuickPickItem, window } from 'vscode';
+import { l10n, type QuickPickItem, commands as vscodeCommands, window } from 'vscode';
 import { generatePassword, passwordProblem } from '../../guard/identity/password.ts';
-import type { User } from '../../guard/identity/users.ts';
+import { findUser, type User } from '../../guard/identity/users.ts';
+import { defaultShell, type ShellId, shellIds, shells } from '../../guard/share/shell.ts';
+import { commands } from '../ids.ts';
+import { inWords } from '../words.ts';
 
 /** A password and whether the person has yet to see it. */
 export interface ChosenPassword {
@@ -8,14 +11,26 @@ export interface ChosenPassword {
   readonly generated: boolean;
 }
 
-/** Asks for one of the users; does not ask when there is just one. Undefined when dismissed or when there is none. */
-export async function askUser(users: readonly User[], title: string): Promise<User | undefined> {
+/**
+ * Asks for one of the users, unless one is named; does not ask when there is just one. Undefined when dismissed, and
+ * when there is none, which is said.
+ */
+export async function askUser(users: readonly User[], title: string, named?: string): Promise<User | undefined> {
+  if (named !== undefined) return findUser(users, named);
   if (users.length <= 1) {
-    if (users.length === 0) void window.showInformationMessage(l10n.t('There is no user yet. Add a user first.'));
+    if (users.length === 0) sayNoUser();
     return users[0];
   }
   const items = users.map((user) => ({ label: user.name, description: user.role, user }));
   return (await window.showQuickPick(items, { title, placeHolder: l10n.t('Choose a user') }))?.user;
+}
+
+/** Says that there is no user yet, with the way to one. */
+export function sayNoUser(): void {
+  const addUser = l10n.t('Add User');
+  void window.showInformationMessage(l10n.t('There is no user yet. Add a user first.'), addUser).then((choice) => {
+    if (choice === addUser) void vscodeCommands.executeCommand(commands.addUser);
+  });
 }
 
 /** Offers a generated password, or one that is typed twice. */
@@ -34,7 +49,10 @@ export async function askPassword(title: string): Promise<ChosenPassword | undef
     password: true,
     prompt: l10n.t('The new password'),
     ignoreFocusOut: true,
-    validateInput: (value) => (value === '' ? undefined : passwordProblem(value)),
+    validateInput: (value) => {
+      const problem = value === '' ? undefined : passwordProblem(value);
+      return problem === undefined ? undefined : inWords({ text: problem, args: {} });
+    },
   });
   if (password === undefined || password === '') return undefined;
   const again = await window.showInputBox({
@@ -45,4 +63,12 @@ export async function askPassword(title: string): Promise<ChosenPassword | undef
     validateInput: (value) => (value === password ? undefined : l10n.t('The two passwords differ.')),
   });
   return again === undefined ? undefined : { password, generated: false };
+}
+
+/** Asks for the shell a command is for, the usual one first. */
+export async function askShell(title: string): Promise<ShellId | undefined> {
+  const usual = defaultShell(process.platform);
+  const ids = [usual, ...shellIds.filter((id) => id !== usual)];
+  const items = ids.map((id) => ({ label: shells[id].name, id }));
+  return (await window.showQuickPick(items, { title, placeHolder: l10n.t('Where will it be pasted?') }))?.id;
 }

@@ -1,17 +1,14 @@
 import { env, l10n, type QuickPickItem, window } from 'vscode';
-import { endpointUrl } from '../../guard/config.ts';
-import { shareUrl } from '../../guard/share/address.ts';
 import { type CurlSignIn, curlCommand } from '../../guard/share/curl.ts';
-import { defaultShell, type ShellId, shellIds, shells } from '../../guard/share/shell.ts';
-import type { GuardService } from '../guardService.ts';
-import { readGuardConfig } from '../settings.ts';
-import { askUser } from './ask.ts';
+import { askShell, askUser } from './ask.ts';
+import type { CommandContext } from './context.ts';
 import { makeApiKey } from './createApiKey.ts';
+import { teammateUrl } from './teammateUrl.ts';
 
 /** Copies a command that works when pasted. A stored password is never in it, because there is none. */
-export async function copyCurl(guard: GuardService): Promise<void> {
+export async function copyCurl({ guard, copied }: CommandContext, name?: string): Promise<void> {
   const title = l10n.t('Copy curl Command');
-  const user = await askUser(await guard.users(), title);
+  const user = await askUser(guard.users, title, name);
   if (user === undefined) return;
 
   const newKey: QuickPickItem = {
@@ -30,22 +27,14 @@ export async function copyCurl(guard: GuardService): Promise<void> {
   const shell = await askShell(title);
   if (shell === undefined) return;
 
-  const { state } = guard;
-  const config = readGuardConfig();
-  const url = shareUrl(state.status === 'running' ? state.url : endpointUrl(config.host, config.port));
+  const url = teammateUrl(guard.endpoint);
   const signIn: CurlSignIn =
     credential === newKey ? { apiKey: await makeApiKey(guard, user.name, 'curl') } : { user: user.name };
   await env.clipboard.writeText(curlCommand(url, signIn, shell));
+  copied();
   void window.showInformationMessage(
-    state.status === 'running'
+    guard.endpoint !== undefined
       ? l10n.t('Copied a curl command for {0}.', user.name)
       : l10n.t('Copied a curl command for {0}. It works once Ollama Guard is started.', user.name),
   );
-}
-
-async function askShell(title: string): Promise<ShellId | undefined> {
-  const usual = defaultShell(process.platform);
-  const ids = [usual, ...shellIds.filter((id) => id !== usual)];
-  const items = ids.map((id) => ({ label: shells[id].name, id }));
-  return (await window.showQuickPick(items, { title, placeHolder: l10n.t('Where will it be pasted?') }))?.id;
 }

@@ -1,12 +1,13 @@
 import { env, l10n, window } from 'vscode';
-import { addApiKey } from '../../guard/identity/users.ts';
+import { createApiKeyRecord } from '../../guard/identity/users.ts';
 import type { GuardService } from '../guardService.ts';
 import { askUser } from './ask.ts';
+import type { CommandContext } from './context.ts';
 
 /** Makes an API key, copies it once and shows it once. */
-export async function createApiKey(guard: GuardService): Promise<void> {
+export async function createApiKey({ guard }: CommandContext, name?: string): Promise<void> {
   const title = l10n.t('Create API Key');
-  const user = await askUser(await guard.users(), title);
+  const user = await askUser(guard.users, title, name);
   if (user === undefined) return;
   const label = await window.showInputBox({
     title,
@@ -24,11 +25,7 @@ export async function createApiKey(guard: GuardService): Promise<void> {
 
 /** Makes and stores a key; its text is in the answer and nowhere else. */
 export async function makeApiKey(guard: GuardService, name: string, label: string): Promise<string> {
-  let text = '';
-  await guard.updateUsers((users) => {
-    const made = addApiKey(users, name, label);
-    text = made.text;
-    return made.users;
-  });
+  const { record, text } = createApiKeyRecord(label);
+  await guard.edit({ kind: 'add-key', name, key: record });
   return text;
 }

@@ -1,11 +1,10 @@
 import { l10n, window } from 'vscode';
-import { removeUser as removed } from '../../guard/identity/users.ts';
-import type { GuardService } from '../guardService.ts';
 import { askUser } from './ask.ts';
+import type { CommandContext } from './context.ts';
 
 /** Removes a user, after asking once more, and ends what that user streams. */
-export async function removeUser(guard: GuardService): Promise<void> {
-  const user = await askUser(await guard.users(), l10n.t('Remove User'));
+export async function removeUser({ guard }: CommandContext, name?: string): Promise<void> {
+  const user = await askUser(guard.users, l10n.t('Remove User'), name);
   if (user === undefined) return;
   const remove = l10n.t('Remove');
   const choice = await window.showWarningMessage(
@@ -14,6 +13,6 @@ export async function removeUser(guard: GuardService): Promise<void> {
     remove,
   );
   if (choice !== remove) return;
-  await guard.updateUsers((users) => removed(users, user.name));
+  await guard.edit({ kind: 'remove-user', name: user.name });
   void window.showInformationMessage(l10n.t('Removed {0}.', user.name));
 }

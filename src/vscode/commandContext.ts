@@ -1,0 +1,35 @@
+import { commands, type ExtensionContext, Uri } from 'vscode';
+import type { CommandContext } from './commands/context.ts';
+import { contextKeys, settingsSection, walkthroughId } from './ids.ts';
+import type { ContextKeys } from './presentState.ts';
+
+/** What commands need of VS Code and of this extension beside the guard. */
+export function createCommandContext(
+  extension: ExtensionContext,
+  parts: Pick<CommandContext, 'guard' | 'upstream' | 'log'> & { readonly keys: ContextKeys },
+): CommandContext {
+  const { keys, ...common } = parts;
+  return {
+    ...common,
+    copied: () => keys.set(contextKeys.copied, true),
+    openDocs: async (page, heading = '') => {
+      const uri = Uri.joinPath(extension.extensionUri, 'docs', `${page}.md`).with({ fragment: slug(heading) });
+      await commands.executeCommand('markdown.showPreview', uri);
+    },
+    openSettings: async (name) => {
+      const query = name === undefined ? `@ext:${extension.extension.id}` : `${settingsSection}.${name}`;
+      await commands.executeCommand('workbench.action.openSettings', query);
+    },
+    openWalkthrough: async () => {
+      await commands.executeCommand('workbench.action.openWalkthrough', walkthroughId, false);
+    },
+  };
+}
+
+/** A heading's anchor, as Markdown renderers make it. */
+function slug(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^\w\s-]/g, '')
+    .replace(/\s+/g, '-');
+}

@@ -1,0 +1,16 @@
+import type { GuardService } from '../guardService.ts';
+import type { Log } from '../log.ts';
+import type { UpstreamWatch } from '../upstreamWatch.ts';
+
+/** What commands work with. */
+export interface CommandContext {
+  readonly guard: GuardService;
+  readonly upstream: UpstreamWatch;
+  readonly log: Log;
+  /** Takes note that a command or snippet was copied, for the walkthrough. */
+  copied(): void;
+  /** Opens a page of the documentation that comes with the extension, at a heading. */
+  openDocs(page: 'check' | 'clients', heading?: string): Promise<void>;
+  openSettings(name?: string): Promise<void>;
+  openWalkthrough(): Promise<void>;
+}

@@ -1,0 +1,74 @@
+import { l10n } from 'vscode';
+import { type ApiKeyRecord, isExpired, type User, whyBarred } from '../../guard/identity/users.ts';
+import { ago, moment } from '../words.ts';
+import type { Row } from './rows.ts';
+
+/** What the Users view shows. */
+export interface UserFacts {
+  readonly users: readonly User[];
+  readonly lastUsed: Readonly<Record<string, number>>;
+  readonly now: number;
+}
+
+/** The rows of the Users view: a row a user, and below it a row a key. */
+export function userRows({ users, lastUsed, now }: UserFacts): readonly Row[] {
+  return users.map((user) => userRow(user, lastUsed, now));
+}
+
+function userRow(user: User, lastUsed: UserFacts['lastUsed'], now: number): Row {
+  const barred = whyBarred(user, now);
+  const marks = { disabled: l10n.t('disabled'), expired: l10n.t('expired') };
+  const used = lastUsed[user.id];
+  const row: Row = {
+    id: user.id,
+    label: user.name,
+    description: [user.role, barred === undefined ? usedWords(used, now) : marks[barred]].join(', '),
+    tooltip: [
+      `${user.name}, ${user.role}`,
+      l10n.t('Added {0}', moment(user.createdAt)),
+      ...expiryWords(user, now),
+      lastUsedWords(used),
+      user.passwordHash === undefined ? l10n.t('Signs in by API key alone.') : l10n.t('Has a password.'),
+    ],
+    icon: barred === undefined ? 'account' : 'circle-slash',
+    ...(barred !== undefined && { color: 'disabledForeground' }),
+    context: user.disabled ? 'user.disabled' : 'user.enabled',
+    target: user.name,
+  };
+  if (user.keys.length === 0) return row;
+  return { ...row, children: user.keys.map((key) => keyRow(key, lastUsed, now)), collapsed: true };
+}
+
+function keyRow(key: ApiKeyRecord, lastUsed: UserFacts['lastUsed'], now: number): Row {
+  const expired = isExpired(key, now);
+  const used = lastUsed[key.id];
+  return {
+    id: key.id,
+    label: key.label || key.id,
+    description: expired ? l10n.t('expired') : usedWords(used, now),
+    tooltip: [
+      l10n.t('API key {0}', key.id),
+      l10n.t('Made {0}', moment(key.createdAt)),
+      ...expiryWords(key, now),
+      lastUsedWords(used),
+    ],
+    icon: 'key',
+    ...(expired && { color: 'disabledForeground' }),
+    context: 'key',
+    target: key.id,
+  };
+}
+
+function usedWords(used: number | undefined, now: number): string {
+  return used === undefined ? l10n.t('never used') : l10n.t('used {0}', ago(used, now));
+}
+
+function lastUsedWords(used: number | undefined): string {
+  return used === undefined ? l10n.t('Never used.') : l10n.t('Last used {0}', moment(used));
+}
+
+function expiryWords(record: { readonly expiresAt?: string | undefined }, now: number): readonly string[] {
+  const { expiresAt } = record;
+  if (expiresAt === undefined) return [];
+  return [isExpired(record, now) ? l10n.t('Expired {0}', moment(expiresAt)) : l10n.t('Expires {0}', moment(expiresAt))];
+}

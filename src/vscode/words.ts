@@ -1,0 +1,51 @@
+import { env, l10n } from 'vscode';
+import { GuardError } from '../guard/errors.ts';
+import type { Message } from '../guard/message.ts';
+
+/** A message from the guard in the person's language. What is wrong with a setting is a sentence of its own. */
+export function inWords({ text, args }: Message): string {
+  const { problem } = args;
+  return l10n.t(text, problem === undefined ? args : { ...args, problem: l10n.t(String(problem)) });
+}
+
+/** An error in words; undefined when it is not one that was foreseen. */
+export function errorWords(error: unknown): string | undefined {
+  return GuardError.is(error) ? inWords(error.detail) : undefined;
+}
+
+const toMinutes = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+] as const;
+const toSeconds = [...toMinutes, ['second', 1_000]] as const;
+const toMilliseconds = [...toSeconds, ['millisecond', 1]] as const;
+
+/** The largest unit that fits twice into so many milliseconds, so that rounding is small, and how often; else the last. */
+function inUnits<Unit>(milliseconds: number, units: readonly (readonly [unit: Unit, size: number])[]) {
+  const [unit, size] = (units.find((candidate) => milliseconds >= 2 * candidate[1]) ??
+    units.at(-1)) as (typeof units)[0];
+  return { count: Math.round(milliseconds / size), unit };
+}
+
+/** How long ago something was, such as `5 min. ago`. */
+export function ago(at: number, now = Date.now()): string {
+  const { count, unit } = inUnits(Math.max(0, now - at), toMinutes);
+  return new Intl.RelativeTimeFormat(env.language, { style: 'short', numeric: 'auto' }).format(-count, unit);
+}
+
+/** A time span, such as `12 sec`. */
+export function span(milliseconds: number, least: 'second' | 'millisecond' = 'second'): string {
+  const { count, unit } = inUnits(Math.max(0, milliseconds), least === 'second' ? toSeconds : toMilliseconds);
+  return new Intl.NumberFormat(env.language, { style: 'unit', unit, unitDisplay: 'short' }).format(count);
+}
+
+/** A moment in the person's own form. */
+export function moment(at: number | string): string {
+  return new Date(at).toLocaleString(env.language, { dateStyle: 'medium', timeStyle: 'short' });
+}
+
+/** `1 user`, `2 users`: texts for one and for several, of which the second has `{0}`. */
+export function counted(count: number, one: string, several: (count: string) => string): string {
+  return count === 1 ? one : several(count.toLocaleString(env.language));
+}
