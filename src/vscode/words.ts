@@ -19,7 +19,6 @@ const toMinutes = [
   ['minute', 60_000],
 ] as const;
 const toSeconds = [...toMinutes, ['second', 1_000]] as const;
-const toMilliseconds = [...toSeconds, ['millisecond', 1]] as const;
 
 /** The largest unit that fits twice into so many milliseconds, so that rounding is small, and how often; else the last. */
 function inUnits<Unit>(milliseconds: number, units: readonly (readonly [unit: Unit, size: number])[]) {
@@ -34,9 +33,19 @@ export function ago(at: number, now = Date.now()): string {
   return new Intl.RelativeTimeFormat(env.language, { style: 'short', numeric: 'auto' }).format(-count, unit);
 }
 
-/** A time span, such as `12 sec`. */
-export function span(milliseconds: number, least: 'second' | 'millisecond' = 'second'): string {
-  const { count, unit } = inUnits(Math.max(0, milliseconds), least === 'second' ? toSeconds : toMilliseconds);
+/** A time span that goes on, such as `12 sec`. */
+export function span(milliseconds: number): string {
+  const { count, unit } = inUnits(Math.max(0, milliseconds), toSeconds);
+  return inUnit(count, unit);
+}
+
+/** How long something took, such as `5 ms` or `1.7 sec`. */
+export function duration(milliseconds: number): string {
+  if (milliseconds < 1_000) return inUnit(milliseconds, 'millisecond');
+  return milliseconds < 10_000 ? inUnit(Math.round(milliseconds / 100) / 10, 'second') : span(milliseconds);
+}
+
+function inUnit(count: number, unit: string): string {
   return new Intl.NumberFormat(env.language, { style: 'unit', unit, unitDisplay: 'short' }).format(count);
 }
 

@@ -1,6 +1,6 @@
 import { l10n } from 'vscode';
 import type { ActiveRequest, Activity, DoneRequest } from '../../guard/usage/activity.ts';
-import { counted, moment, span } from '../words.ts';
+import { counted, duration, moment, span } from '../words.ts';
 import type { Row } from './rows.ts';
 
 /** More rows than a person reads; the rest is counted. */
@@ -69,9 +69,7 @@ function doneRequestRow(request: DoneRequest): Row {
   return {
     id: `request ${request.startedAt} ${request.id}`,
     label: title(request),
-    description: [words[outcome], span(milliseconds, 'millisecond'), ...(tokens > 0 ? [tokenWords(tokens)] : [])].join(
-      ', ',
-    ),
+    description: [words[outcome], duration(milliseconds), ...(tokens > 0 ? [tokenWords(tokens)] : [])].join(', '),
     tooltip: [title(request), ...facts(request), words[outcome], tokenWords(tokens)],
     icon: good ? 'check' : outcome === 'complete' ? 'error' : 'circle-slash',
     context: 'request.done',

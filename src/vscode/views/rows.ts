@@ -33,13 +33,22 @@ export interface Row {
 /** Rows are drawn anew at most this often, in milliseconds. */
 const refreshMs = 250;
 
+/** A row that is drawn. It stays the same object while its content changes, which is how VS Code knows it again. */
+interface DrawnRow {
+  row: Row;
+  /** For commands that are called on it. */
+  readonly target: string | undefined;
+  readonly children: readonly DrawnRow[];
+}
+
 /** A tree view of rows. Draws in batches and, while it is hidden, not at all. */
 export class RowsView implements Disposable {
-  readonly #changed = new EventEmitter<void>();
-  readonly #view: TreeView<Row>;
-  readonly #subscriptions: Disposable[];
   readonly #rows: () => readonly Row[];
-  #drawn = '';
+  readonly #changed = new EventEmitter<DrawnRow[] | undefined>();
+  readonly #view: TreeView<DrawnRow>;
+  readonly #subscriptions: Disposable[];
+  #drawn: readonly DrawnRow[] = [];
+  #shape: string | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   /**
@@ -48,10 +57,10 @@ export class RowsView implements Disposable {
    */
   constructor(id: string, rows: () => readonly Row[], onVisible: () => void) {
     this.#rows = rows;
-    const provider: TreeDataProvider<Row> = {
+    const provider: TreeDataProvider<DrawnRow> = {
       onDidChangeTreeData: this.#changed.event,
-      getChildren: (row) => [...(row === undefined ? this.#take() : (row.children ?? []))],
-      getTreeItem: treeItem,
+      getChildren: (drawn) => [...(drawn === undefined ? this.#draw() : drawn.children)],
+      getTreeItem: ({ row }) => treeItem(row),
     };
     this.#view = window.createTreeView(id, { treeDataProvider: provider, showCollapseAll: false });
     this.#subscriptions = [
@@ -78,21 +87,56 @@ export class RowsView implements Disposable {
     if (!this.#view.visible) return;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      if (JSON.stringify(this.#rows()) !== this.#drawn) this.#changed.fire();
+      this.#redraw();
     }, refreshMs);
   }
 
-  /** The rows that are drawn now; a view shows that it is busy whenever it is asked to draw, so it is not for nothing. */
-  #take(): readonly Row[] {
+  /**
+   * Draws what differs. VS Code shows progress on view and icon whenever it asks for children, so it is made to only
+   * when there are others.
+   */
+  #redraw(): void {
     const rows = this.#rows();
-    this.#drawn = JSON.stringify(rows);
-    return rows;
+    if (shapeOf(rows) !== this.#shape) {
+      this.#changed.fire(undefined);
+      return;
+    }
+    const changed = update(this.#drawn, rows);
+    if (changed.length > 0) this.#changed.fire(changed);
+  }
+
+  #draw(): readonly DrawnRow[] {
+    const rows = this.#rows();
+    this.#shape = shapeOf(rows);
+    this.#drawn = rows.map(drawnRow);
+    return this.#drawn;
   }
 
   dispose(): void {
     clearTimeout(this.#timer);
     for (const subscription of this.#subscriptions) subscription.dispose();
   }
+}
+
+function drawnRow(row: Row): DrawnRow {
+  return { row, target: row.target, children: (row.children ?? []).map(drawnRow) };
+}
+
+/** Which rows there are, and what they act on; not what they say. */
+function shapeOf(rows: readonly Row[]): string {
+  return JSON.stringify(rows.map(({ id, target, children }) => [id, target, children && shapeOf(children)]));
+}
+
+/** Gives drawn rows of the same shape their new content, and returns those whose content differs. */
+function update(drawn: readonly DrawnRow[], rows: readonly Row[]): DrawnRow[] {
+  return drawn.flatMap((one, index) => {
+    const row = rows[index];
+    if (row === undefined) return [];
+    const below = update(one.children, row.children ?? []);
+    const differs = JSON.stringify(treeItem(one.row)) !== JSON.stringify(treeItem(row));
+    one.row = row;
+    return differs ? [one, ...below] : below;
+  });
 }
 
 function treeItem(row: Row): TreeItem {
