@@ -7,6 +7,8 @@ import type { Upstream } from './upstreamProcess.ts';
 /** Everything a row may use. */
 export interface Bench {
   readonly quick: boolean;
+  /** May what is missing be installed? */
+  readonly install: boolean;
   readonly signal: AbortSignal;
   readonly machine: Machine;
   readonly processes: Processes;

@@ -1,21 +1,17 @@
 import { commands, type ExtensionContext, window } from 'vscode';
 import { createCommandContext } from './vscode/commandContext.ts';
 import { registerCommands } from './vscode/commands/register.ts';
+import { ContextKeys } from './vscode/contextKeys.ts';
 import { GuardService } from './vscode/guardService.ts';
 import { commands as commandIds } from './vscode/ids.ts';
 import { Log } from './vscode/log.ts';
-import {
-  ContextKeys,
-  offerRestartOnNewSettings,
-  presentState,
-  presentUpstream,
-  showFailures,
-} from './vscode/presentState.ts';
+import { offerRestartOnNewSettings, presentState, showFailures } from './vscode/presentState.ts';
 import { SecretUsers } from './vscode/secretUsers.ts';
 import { readAutoStart } from './vscode/settings.ts';
 import { StatusBar } from './vscode/statusBar.ts';
 import { createUpstreamWatch } from './vscode/upstreamWatch.ts';
 import { registerViews } from './vscode/views/register.ts';
+import { Walkthrough } from './vscode/walkthrough.ts';
 
 let running: GuardService | undefined;
 
@@ -27,18 +23,19 @@ export function activate(context: ExtensionContext): void {
   const statusBar = new StatusBar(guard.state);
   const upstream = createUpstreamWatch(guard);
   const keys = new ContextKeys();
+  const walkthrough = new Walkthrough(keys, guard, upstream);
   running = guard;
   context.subscriptions.push(
-    channel,
+    log,
     guard,
     statusBar,
     upstream,
+    walkthrough,
     presentState(guard, statusBar, keys, log),
-    presentUpstream(upstream, keys),
     showFailures(guard, log),
     offerRestartOnNewSettings(guard),
     ...registerViews(guard, upstream),
-    ...registerCommands(createCommandContext(context, { guard, upstream, log, keys })),
+    ...registerCommands(createCommandContext(context, { guard, upstream, log, walkthrough })),
   );
   if (readAutoStart()) void commands.executeCommand(commandIds.start);
 }

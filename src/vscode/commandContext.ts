@@ -1,17 +1,17 @@
 import { commands, type ExtensionContext, Uri } from 'vscode';
 import type { CommandContext } from './commands/context.ts';
-import { contextKeys, settingsSection, walkthroughId } from './ids.ts';
-import type { ContextKeys } from './presentState.ts';
+import { settingsSection, walkthroughId } from './ids.ts';
+import type { Walkthrough } from './walkthrough.ts';
 
 /** What commands need of VS Code and of this extension beside the guard. */
 export function createCommandContext(
   extension: ExtensionContext,
-  parts: Pick<CommandContext, 'guard' | 'upstream' | 'log'> & { readonly keys: ContextKeys },
+  parts: Pick<CommandContext, 'guard' | 'upstream' | 'log'> & { readonly walkthrough: Walkthrough },
 ): CommandContext {
-  const { keys, ...common } = parts;
+  const { walkthrough, ...common } = parts;
   return {
     ...common,
-    copied: () => keys.set(contextKeys.copied, true),
+    copied: () => walkthrough.done('send'),
     openDocs: async (page, heading = '') => {
       const uri = Uri.joinPath(extension.extensionUri, 'docs', `${page}.md`).with({ fragment: slug(heading) });
       await commands.executeCommand('markdown.showPreview', uri);

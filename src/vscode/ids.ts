@@ -48,18 +48,25 @@ export const settingNames = [
 /** A setting's name in its section. */
 export type SettingName = (typeof settingNames)[number];
 
-/** What `when` and `enablement` clauses and the walkthrough's steps go by. */
+/** What `when` and `enablement` clauses go by. */
 export const contextKeys = {
   /** The guard's status. */
   status: 'ollamaGuard.status',
   /** `none`, `active` or `paused`. */
   sharing: 'ollamaGuard.sharing',
   hasUsers: 'ollamaGuard.hasUsers',
-  /** Ollama has answered in this window. */
-  ollamaAnswers: 'ollamaGuard.ollamaAnswers',
-  /** A command or snippet was copied in this window. */
-  copied: 'ollamaGuard.copied',
 } as const;
+
+/** The walkthrough's steps, each with the context key that says that it is done. */
+export const walkthroughSteps = {
+  check: 'ollamaGuard.done.check',
+  user: 'ollamaGuard.done.user',
+  start: 'ollamaGuard.done.start',
+  send: 'ollamaGuard.done.send',
+} as const;
+
+/** A step of the walkthrough. */
+export type WalkthroughStep = keyof typeof walkthroughSteps;
 
 /** The views of the side bar. */
 export const views = {

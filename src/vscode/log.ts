@@ -1,4 +1,4 @@
-import type { LogOutputChannel } from 'vscode';
+import type { Disposable, LogOutputChannel } from 'vscode';
 import type { GuardEvent } from '../guard/usage/events.ts';
 import { type LogLevel, readLogLevel } from './settings.ts';
 
@@ -10,8 +10,9 @@ export function redact(text: string): string {
 }
 
 /** The guard's log in the Output panel. Log lines are not localised. */
-export class Log {
+export class Log implements Disposable {
   readonly #channel: LogOutputChannel;
+  #closed = false;
 
   constructor(channel: LogOutputChannel) {
     this.#channel = channel;
@@ -26,7 +27,7 @@ export class Log {
   }
 
   error(text: string): void {
-    this.#channel.error(redact(text));
+    if (this.#shows('error')) this.#channel.error(redact(text));
   }
 
   /** Writes what the guard reported, as far as the log level goes. */
@@ -53,6 +54,12 @@ export class Log {
   }
 
   #shows(level: LogLevel): boolean {
-    return ranks[level] <= ranks[readLogLevel()];
+    return !this.#closed && ranks[level] <= ranks[readLogLevel()];
+  }
+
+  /** Closes the channel, which throws from then on. What the guard reports while the window closes is left out. */
+  dispose(): void {
+    this.#closed = true;
+    this.#channel.dispose();
   }
 }

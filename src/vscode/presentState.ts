@@ -1,24 +1,13 @@
 import { commands, type Disposable, l10n, window, workspace } from 'vscode';
 import type { GuardState } from '../guard/state.ts';
 import type { Snapshot } from '../windows/messages.ts';
+import type { ContextKeys } from './contextKeys.ts';
 import type { GuardService } from './guardService.ts';
 import { commands as commandIds, contextKeys, settingsSection } from './ids.ts';
 import type { Log } from './log.ts';
 import { showError } from './messages.ts';
 import type { StatusBar } from './statusBar.ts';
-import type { UpstreamWatch } from './upstreamWatch.ts';
 import { inWords } from './words.ts';
-
-/** Sets context keys; what has not changed is left alone. */
-export class ContextKeys {
-  readonly #set = new Map<string, string | boolean>();
-
-  set(key: string, value: string | boolean): void {
-    if (this.#set.get(key) === value) return;
-    this.#set.set(key, value);
-    void commands.executeCommand('setContext', key, value);
-  }
-}
 
 /** Shows every state where it belongs: status bar, context keys, log, and one message for a failure. */
 export function presentState(guard: GuardService, statusBar: StatusBar, keys: ContextKeys, log: Log): Disposable {
@@ -72,13 +61,6 @@ export function showFailures(guard: GuardService, log: Log): Disposable {
     if (choice === choosePort) await commands.executeCommand(commandIds.choosePort);
     if (choice === retry) await commands.executeCommand(commandIds.start);
     if (choice === showLog) log.show();
-  });
-}
-
-/** Ollama answers: remembered for the walkthrough. */
-export function presentUpstream(upstream: UpstreamWatch, keys: ContextKeys): Disposable {
-  return upstream.onDidChange((answers) => {
-    if (answers) keys.set(contextKeys.ollamaAnswers, true);
   });
 }
 

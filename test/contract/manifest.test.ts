@@ -4,7 +4,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parseConfig } from '../../src/guard/config.ts';
-import { commands, contextKeys, settingNames, settingsSection, views, walkthroughId } from '../../src/vscode/ids.ts';
+import {
+  commands,
+  contextKeys,
+  settingNames,
+  settingsSection,
+  views,
+  walkthroughId,
+  walkthroughSteps,
+} from '../../src/vscode/ids.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const text = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -59,8 +67,10 @@ describe('the manifest', () => {
       ([all]) => all,
     );
     const links = Object.values(words).flatMap((value) => value.match(/(?<=\(command:)[^)]+/g) ?? []);
-    const used = [...conditions.flatMap((condition) => condition.match(/ollamaGuard\.\w+/g) ?? []), ...links];
-    const known = new Set<string>([...Object.values(contextKeys), ...Object.values(views), ...Object.values(commands)]);
+    const used = [...conditions.flatMap((condition) => condition.match(/ollamaGuard\.[\w.]+/g) ?? []), ...links];
+    const known = new Set<string>(
+      [contextKeys, walkthroughSteps, views, commands].flatMap((ids) => Object.values<string>(ids)),
+    );
     const inMenus = Object.values(menus).flatMap((items) => items.map(({ command }) => command));
     assert.deepEqual(
       [...new Set([...used, ...inMenus])].filter((id) => !known.has(id)),

@@ -48,7 +48,6 @@ describe('the vsix', () => {
       'extension/l10n/bundle.l10n.zh-cn.json',
       'extension/media/activity-bar.svg',
       'extension/media/icon.png',
-      'extension/media/screenshot.png',
       'extension/media/walkthrough/check.svg',
       'extension/media/walkthrough/send.svg',
       'extension/media/walkthrough/start.svg',

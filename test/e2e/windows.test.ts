@@ -68,6 +68,13 @@ describe('several windows', () => {
     assert.equal((await get(`${guard.url}/api/tags`, credential)).status, 200);
   });
 
+  it('a walkthrough that is opened only now shows what was done before', async () => {
+    await first.page.bringToFront();
+    await guard.run('Open Walkthrough', first);
+    const boxes = first.page.locator('.getting-started-step').getByRole('checkbox', { checked: true });
+    await until('all steps but the last are done', async () => (await boxes.count()) === 3);
+  });
+
   it('when the window that runs it is reloaded, the other goes on with it, and the reloaded one follows', async () => {
     await first.page.bringToFront();
     await first.reload();

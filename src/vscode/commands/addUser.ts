@@ -2,7 +2,7 @@ import { l10n, window } from 'vscode';
 import { createUser, isTaken, userNameProblem } from '../../guard/identity/users.ts';
 import { type Role, roleNames } from '../../guard/policy/policy.ts';
 import { inWords } from '../words.ts';
-import { askPassword } from './ask.ts';
+import { askPassword, staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
 import { showPassword } from './showSecret.ts';
 
@@ -40,5 +40,6 @@ async function askRole(title: string): Promise<Role | undefined> {
     admin: l10n.t('Also pulls, creates and deletes models'),
   };
   const items = roleNames.map((role) => ({ label: role, detail: details[role], role }));
-  return (await window.showQuickPick(items, { title, placeHolder: l10n.t('What may this user do?') }))?.role;
+  return (await window.showQuickPick(items, { title, placeHolder: l10n.t('What may this user do?'), ...staysOpen }))
+    ?.role;
 }

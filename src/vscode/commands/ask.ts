@@ -5,6 +5,9 @@ import { defaultShell, type ShellId, shellIds, shells } from '../../guard/share/
 import { commands } from '../ids.ts';
 import { inWords } from '../words.ts';
 
+/** For quick picks: a tree that had the focus takes it back when it is drawn anew, which would close them. */
+export const staysOpen = { ignoreFocusOut: true } as const;
+
 /** A password and whether the person has yet to see it. */
 export interface ChosenPassword {
   readonly password: string;
@@ -22,7 +25,7 @@ export async function askUser(users: readonly User[], title: string, named?: str
     return users[0];
   }
   const items = users.map((user) => ({ label: user.name, description: user.role, user }));
-  return (await window.showQuickPick(items, { title, placeHolder: l10n.t('Choose a user') }))?.user;
+  return (await window.showQuickPick(items, { title, placeHolder: l10n.t('Choose a user'), ...staysOpen }))?.user;
 }
 
 /** Says that there is no user yet, with the way to one. */
@@ -40,7 +43,11 @@ export async function askPassword(title: string): Promise<ChosenPassword | undef
     detail: l10n.t('Random, copied to the clipboard and shown once'),
   };
   const type: QuickPickItem = { label: l10n.t('Type a password'), detail: l10n.t('Twice, up to 72 bytes') };
-  const choice = await window.showQuickPick([generate, type], { title, placeHolder: l10n.t('Where from?') });
+  const choice = await window.showQuickPick([generate, type], {
+    title,
+    placeHolder: l10n.t('Where from?'),
+    ...staysOpen,
+  });
   if (choice === generate) return { password: generatePassword(), generated: true };
   if (choice !== type) return undefined;
 
@@ -70,5 +77,6 @@ export async function askShell(title: string): Promise<ShellId | undefined> {
   const usual = defaultShell(process.platform);
   const ids = [usual, ...shellIds.filter((id) => id !== usual)];
   const items = ids.map((id) => ({ label: shells[id].name, id }));
-  return (await window.showQuickPick(items, { title, placeHolder: l10n.t('Where will it be pasted?') }))?.id;
+  return (await window.showQuickPick(items, { title, placeHolder: l10n.t('Where will it be pasted?'), ...staysOpen }))
+    ?.id;
 }

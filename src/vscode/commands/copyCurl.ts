@@ -1,6 +1,6 @@
 import { env, l10n, type QuickPickItem, window } from 'vscode';
 import { type CurlSignIn, curlCommand } from '../../guard/share/curl.ts';
-import { askShell, askUser } from './ask.ts';
+import { askShell, askUser, staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
 import { makeApiKey } from './createApiKey.ts';
 import { teammateUrl } from './teammateUrl.ts';
@@ -22,6 +22,7 @@ export async function copyCurl({ guard, copied }: CommandContext, name?: string)
   const credential = await window.showQuickPick([newKey, askPassword], {
     title,
     placeHolder: l10n.t('How does {0} sign in?', user.name),
+    ...staysOpen,
   });
   if (credential === undefined) return;
   const shell = await askShell(title);

@@ -3,7 +3,7 @@ import { modelNames } from '../../guard/forward/probe.ts';
 import { type Client, clients } from '../../guard/share/clients.ts';
 import { defaultShell } from '../../guard/share/shell.ts';
 import { readGuardConfig } from '../settings.ts';
-import { askShell, askUser } from './ask.ts';
+import { askShell, askUser, staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
 import { makeApiKey } from './createApiKey.ts';
 import { teammateUrl } from './teammateUrl.ts';
@@ -45,7 +45,7 @@ async function askClient(title: string, name: string): Promise<Client | undefine
     client,
   }));
   const placeHolder = l10n.t('What will {0} use?', name);
-  return (await window.showQuickPick(items, { title, placeHolder, matchOnDetail: true }))?.client;
+  return (await window.showQuickPick(items, { title, placeHolder, matchOnDetail: true, ...staysOpen }))?.client;
 }
 
 async function sayCopied({ guard, openDocs }: CommandContext, client: Client, name: string): Promise<void> {

@@ -2,6 +2,7 @@ import { l10n, window } from 'vscode';
 import type { ApiKeyRecord } from '../../guard/identity/users.ts';
 import type { GuardService } from '../guardService.ts';
 import { moment } from '../words.ts';
+import { staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
 
 /** Revokes an API key, after asking once more, and ends what streams by it. */
@@ -41,6 +42,7 @@ async function askKey(guard: GuardService): Promise<ApiKeyRecord | undefined> {
     title: l10n.t('Revoke API Key'),
     placeHolder: l10n.t('The key stops working at once'),
     matchOnDescription: true,
+    ...staysOpen,
   });
   return choice?.key;
 }

@@ -1,7 +1,7 @@
 import { l10n, window } from 'vscode';
 import { parseDuration } from '../../guard/share/duration.ts';
 import { moment } from '../words.ts';
-import { askUser } from './ask.ts';
+import { askUser, staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
 
 /** Gives a user an end, or takes it away. */
@@ -20,7 +20,7 @@ export async function setExpiry({ guard }: CommandContext, name?: string): Promi
     user.expiresAt === undefined
       ? l10n.t('{0} never expires now', user.name)
       : l10n.t('{0} expires {1} now', user.name, moment(user.expiresAt));
-  const choice = await window.showQuickPick(choices, { title, placeHolder: current });
+  const choice = await window.showQuickPick(choices, { title, placeHolder: current, ...staysOpen });
   if (choice === undefined) return;
   const lifetimeMs = choice.duration === undefined ? undefined : parseDuration(choice.duration);
   const expiresAt = lifetimeMs === undefined ? null : new Date(Date.now() + lifetimeMs).toISOString();

@@ -2,7 +2,7 @@ import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import { l10n, type QuickPickItem, window } from 'vscode';
 import type { GuardService } from '../guardService.ts';
 import { moment } from '../words.ts';
-import { sayNoUser } from './ask.ts';
+import { sayNoUser, staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
 import { multiStep, type Step } from './multiStep.ts';
 
@@ -112,6 +112,7 @@ function usersStep(choices: Choices, guard: GuardService): Step {
             title: l10n.t('Start Sharing'),
             placeHolder: l10n.t('For whom?'),
             canPickMany: true,
+            ...staysOpen,
           });
           if (picked === undefined || picked.length === 0) return false;
           choices.users = picked.map(({ id }) => id);

@@ -17,7 +17,7 @@ export function activityRows({ active, done }: Activity, now: number): readonly 
 }
 
 function title({ user, model, path }: ActiveRequest): string {
-  return `${user}: ${model ?? path}`;
+  return `${user}: ${model || path}`;
 }
 
 function tokenWords(tokens: number): string {

@@ -1,7 +1,6 @@
 import {
   type Disposable,
   EventEmitter,
-  MarkdownString,
   ThemeColor,
   ThemeIcon,
   type TreeDataProvider,
@@ -17,7 +16,7 @@ export interface Row {
   readonly id: string;
   readonly label: string;
   readonly description?: string;
-  /** One paragraph a line; plain text, whatever it holds. */
+  /** Lines of plain text. */
   readonly tooltip: readonly string[];
   /** A codicon, and the colour of a theme for it. */
   readonly icon: string;
@@ -149,9 +148,8 @@ function treeItem(row: Row): TreeItem {
   const item = new TreeItem(row.label, state);
   item.id = row.id;
   if (row.description !== undefined) item.description = row.description;
-  item.tooltip = new MarkdownString(
-    row.tooltip.map((line) => new MarkdownString().appendText(line).value).join('\n\n'),
-  );
+  // Not Markdown: that makes a link of whatever looks like one, such as the model that a request names.
+  item.tooltip = row.tooltip.join('\n');
   item.iconPath = new ThemeIcon(row.icon, row.color === undefined ? undefined : new ThemeColor(row.color));
   item.contextValue = row.context;
   item.accessibilityInformation = { label: [row.label, row.description].filter(Boolean).join(', ') };
