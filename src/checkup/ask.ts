@@ -1,10 +1,9 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type * as z from 'zod/mini';
-import { MiB } from '../guard/config.ts';
+import { readJson } from '../guard/forward/readJson.ts';
 
 const timeoutMs = 3_000;
-const maxBytes = MiB;
 
 /** A question for Ollama. It carries no credential, and a redirect is an answer like any other. */
 export interface Question {
@@ -37,7 +36,7 @@ export async function ask<Body>(
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   try {
     const res = await open(new URL(path, upstream), method, headers, limit);
-    const body = schema === undefined ? undefined : schema.safeParse(await jsonOf(res)).data;
+    const body = schema === undefined ? undefined : schema.safeParse(await readJson(res)).data;
     res.destroy();
     return { status: res.statusCode ?? 0, headers: res.headers, body };
   } catch {
@@ -51,20 +50,4 @@ function open(url: URL, method: string, headers: Question['headers'], signal: Ab
   return new Promise((resolve, reject) => {
     request(url, { method, headers, agent: false, signal }, resolve).on('error', reject).end();
   });
-}
-
-/** The JSON value in a body; undefined when there is none. Rejects when it is too long or breaks off. */
-async function jsonOf(res: IncomingMessage): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of res) {
-    size += chunk.length;
-    if (size > maxBytes) throw new Error('the answer is too long');
-    chunks.push(chunk);
-  }
-  try {
-    return JSON.parse(Buffer.concat(chunks).toString());
-  } catch {
-    return undefined;
-  }
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listenersOn } from '../checkup/listeners.ts';
-import { type GuardConfig, isLoopback } from '../guard/config.ts';
+import { type GuardConfig, isLoopback, parseConfig } from '../guard/config.ts';
 import { canonicalAddress } from '../guard/entry/address.ts';
 import { GuardError } from '../guard/errors.ts';
 import type { UserEdit } from '../guard/identity/userEdit.ts';
@@ -22,8 +22,8 @@ const takeOverMs = 8_000;
 /** A window that closes waits this long for edits under way, in milliseconds. */
 const settleMs = 2_000;
 
-/** The longest time Node's timers take, in milliseconds. */
-const maxTimerMs = 2 ** 31 - 1;
+/** The end of sharing is looked for this often, in milliseconds: timers stand still while the computer sleeps. */
+const endCheckMs = 10_000;
 
 /** What an owner works with. */
 export interface OwnerPorts {
@@ -98,6 +98,8 @@ export class Owner implements OwnerFunctions {
 
   share(config: GuardConfig, plan: SharePlan): Promise<Outcome> {
     return this.#inTurn(async () => {
+      // Checked like the setting: Node takes an address that is missing for every address there is.
+      parseConfig({ ...config, host: plan.host });
       const { state } = this.#ports.host;
       const afterwards = this.#sharing?.afterwards ?? (state.status === 'running' ? 'loopback' : 'stop');
       await this.#share(config, { ...plan, url: '', paused: false, afterwards });
@@ -166,7 +168,8 @@ export class Owner implements OwnerFunctions {
     this.#config = config;
     try {
       await users.load();
-      if (!this.#closed) await host.start(config, users.kept.users);
+      // It may come from another window. What was not checked could leave a limit out, or listen everywhere.
+      if (!this.#closed) await host.start(parseConfig(config), users.kept.users);
     } catch (error) {
       if (!GuardError.is(error)) throw error;
       host.fail(error);
@@ -262,7 +265,7 @@ export class Owner implements OwnerFunctions {
   #endLater(until: number | undefined): void {
     clearTimeout(this.#end);
     if (until === undefined || this.#closed) return;
-    const waitMs = Math.min(maxTimerMs, Math.max(0, until - this.#now()));
+    const waitMs = Math.min(endCheckMs, Math.max(0, until - this.#now()));
     this.#end = setTimeout(() => {
       if (this.#now() < until) this.#endLater(until);
       else void this.endSharing();

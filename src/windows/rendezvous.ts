@@ -135,6 +135,7 @@ function isAlive(pid: number | undefined): boolean {
   try {
     return pid !== undefined && process.kill(pid, 0);
   } catch (error) {
-    return systemErrorCode(error) !== 'ESRCH';
+    // EPERM: another user's, who may have waited for this id and listen at the port. Of Windows it tells less.
+    return systemErrorCode(error) !== 'ESRCH' && process.platform === 'win32';
   }
 }

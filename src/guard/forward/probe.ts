@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { json } from 'node:stream/consumers';
 import * as z from 'zod/mini';
+import { readJson } from './readJson.ts';
 
 /**
  * Whether Ollama answers at an address.
@@ -21,6 +21,12 @@ export function upstreamAnswers(upstream: string, timeoutMs: number): Promise<bo
   });
 }
 
+/**
+ * What Ollama lets a model be called: https://github.com/ollama/ollama/blob/main/types/model/name.go. Names end up in
+ * snippets that teammates paste, so one from something that only looks like Ollama is not taken.
+ */
+const modelName = /^\w[\w.:/@-]{0,255}$/;
+
 const tags = z.object({ models: z.array(z.object({ name: z.string() })) });
 
 /**
@@ -32,9 +38,10 @@ export async function modelNames(upstream: string, timeoutMs: number): Promise<r
   const url = new URL('/api/tags', upstream);
   const request = url.protocol === 'https:' ? httpsRequest : httpRequest;
   const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  request(url, { agent: false, signal: AbortSignal.timeout(timeoutMs) }, (res) => json(res).then(resolve, reject))
+  request(url, { agent: false, signal: AbortSignal.timeout(timeoutMs) }, (res) => readJson(res).then(resolve, reject))
     .on('error', reject)
     .end();
   const answer = tags.safeParse(await promise.catch(() => undefined));
-  return answer.success ? answer.data.models.map(({ name }) => name) : [];
+  const names = answer.success ? answer.data.models.map(({ name }) => name) : [];
+  return names.filter((name) => modelName.test(name));
 }

@@ -16,12 +16,14 @@ const apiKeyRecord = z.strictObject({
   expiresAt: z.optional(time),
 });
 
+const passwordHash = z.string().check(z.regex(bcryptHash, 'is not a bcrypt hash'));
+
 const userRecord = z.strictObject({
   id,
   name: z.string().check(z.regex(userName, 'is not a user name')),
   role: z.enum(roleNames as readonly [Role, ...Role[]]),
   /** bcrypt; a user without one signs in by API key alone. */
-  passwordHash: z.optional(z.string().check(z.regex(bcryptHash, 'is not a bcrypt hash'))),
+  passwordHash: z.optional(passwordHash),
   createdAt: time,
   expiresAt: z.optional(time),
   /** Switched off by the owner: keeps everything and is let in nowhere. */
@@ -42,21 +44,27 @@ export type ApiKeyRecord = Readonly<z.output<typeof apiKeyRecord>>;
  * @throws GuardError `data-damaged`, naming the first place that is wrong.
  */
 export function parseUsers(input: unknown): readonly User[] {
-  const result = z.array(userRecord).safeParse(input);
-  if (!result.success) {
-    const [issue] = result.error.issues;
-    throw new GuardError('data-damaged', '{place} {problem}', {
-      args: { place: issue?.path.join('.') ?? 'users', problem: issue?.message ?? 'is not valid' },
-    });
-  }
+  const users = checked(z.array(userRecord), input);
   const names = new Set<string>();
-  for (const { name } of result.data) {
-    if (names.has(name.toLowerCase())) {
-      throw new GuardError('data-damaged', 'user {name} is there twice', { args: { name } });
+  const ids = new Set<string>();
+  for (const user of users) {
+    const name = user.name.toLowerCase();
+    if (names.has(name) || ids.has(user.id)) {
+      throw new GuardError('data-damaged', 'user {name} is there twice', { args: { name: user.name } });
     }
-    names.add(name.toLowerCase());
+    names.add(name);
+    ids.add(user.id);
   }
-  return result.data;
+  return users;
+}
+
+function checked<Output>(schema: z.ZodMiniType<Output>, input: unknown): Output {
+  const { success, data, error } = schema.safeParse(input);
+  if (success) return data;
+  const [issue] = error.issues;
+  throw new GuardError('data-damaged', '{place} {problem}', {
+    args: { place: issue?.path.join('.') || 'users', problem: issue?.message ?? 'is not valid' },
+  });
 }
 
 /** What is wrong with a user name, in words; undefined when it is good. */
@@ -114,17 +122,19 @@ export function removeUser(users: readonly User[], name: string): readonly User[
   return users.filter((candidate) => candidate !== user);
 }
 
-/** What of a user's record is changed in place; null takes a field away. */
-export interface UserChange {
-  readonly passwordHash?: string;
-  readonly expiresAt?: string | null;
-  readonly disabled?: true | null;
-}
+const userChange = z.strictObject({
+  passwordHash: z.optional(passwordHash),
+  expiresAt: z.optional(z.nullable(time)),
+  disabled: z.optional(z.nullable(z.literal(true))),
+});
 
-/** @throws GuardError `user-unknown`. */
+/** What of a user's record is changed in place; null takes a field away. */
+export type UserChange = Readonly<z.output<typeof userChange>>;
+
+/** @throws GuardError `user-unknown`, and `data-damaged` for a change of anything else, such as the role. */
 export function changeUser(users: readonly User[], name: string, change: UserChange): readonly User[] {
   const user = findUser(users, name);
-  const fields = Object.entries({ ...user, ...change }).filter(([, value]) => value !== null);
+  const fields = Object.entries({ ...user, ...checked(userChange, change) }).filter(([, value]) => value !== null);
   const changed = Object.fromEntries(fields) as unknown as User;
   return users.map((candidate) => (candidate === user ? changed : candidate));
 }

@@ -62,7 +62,8 @@ function environment(context: ClientContext, variables: Readonly<Record<string, 
   const { assign, comment } = shells[context.shell];
   return [
     `${comment} ${selfTest(context)}`,
-    ...Object.entries(variables).map(([variable, value]) => assign(variable, value)),
+    // A terminal takes what is pasted for keys: one that wipes the line would take the quotes away with it.
+    ...Object.entries(variables).map(([variable, value]) => assign(variable, oneLine(value))),
   ];
 }
 

@@ -3,8 +3,13 @@ import type { Readable } from 'node:stream';
 /** A longer name is nobody's model. */
 const maxModelBytes = 256;
 
-/** A body whose model did not show in this many steps (a byte outside of strings, or a quote) is left alone. */
-const maxSteps = 500_000;
+/**
+ * A body whose model did not show after this much work is left alone: it must not hold up the streams of others. A byte
+ * outside of strings counts once; a quote and a text that is kept count by what they take beside that.
+ */
+const maxWork = 500_000;
+const quoteWork = 10;
+const textWork = 100;
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -23,7 +28,7 @@ export class ModelScanner {
   #model: string | undefined;
   #name: string | undefined;
   #depth = 0;
-  #steps = 0;
+  #work = 0;
   #inString = false;
   /** What the chunk before ended with was an odd number of backslashes in a string. */
   #escaped = false;
@@ -51,7 +56,7 @@ export class ModelScanner {
   /** Goes on to the next string, and gives the place after its quote. */
   #readStructure(chunk: Buffer, from: number): number {
     for (let at = from; at < chunk.length; at++) {
-      if (!this.#step()) return at;
+      if (!this.#mayGoOn(1)) return at;
       const byte = chunk[at];
       if (this.#depth === 0 && byte !== openBrace && !whitespace.has(byte)) {
         this.#done = true;
@@ -76,8 +81,9 @@ export class ModelScanner {
 
   /** Goes on to the end of the string, and gives the place after its quote. */
   #readString(chunk: Buffer, from: number): number {
-    for (let at = from; this.#step(); ) {
+    for (let at = from; ; ) {
       const found = chunk.indexOf(quote, at);
+      if (found !== -1 && !this.#mayGoOn(quoteWork)) return found;
       const end = found === -1 ? chunk.length : found;
       let backslashes = 0;
       while (end - backslashes > at && chunk[end - backslashes - 1] === backslash) backslashes += 1;
@@ -92,7 +98,6 @@ export class ModelScanner {
       }
       at = found + 1;
     }
-    return chunk.length;
   }
 
   #isOfInterest(): boolean {
@@ -106,7 +111,7 @@ export class ModelScanner {
   }
 
   #endString(): void {
-    if (this.#depth !== 1) return;
+    if (this.#depth !== 1 || !this.#mayGoOn(textWork)) return;
     const text = unquoted(this.#raw);
     this.#raw = undefined;
     if (this.#key === undefined) this.#key = text;
@@ -119,9 +124,9 @@ export class ModelScanner {
     this.#done = true;
   }
 
-  #step(): boolean {
-    this.#steps += 1;
-    if (this.#steps > maxSteps) this.#done = true;
+  #mayGoOn(work: number): boolean {
+    this.#work += work;
+    if (this.#work > maxWork) this.#done = true;
     return !this.#done;
   }
 }

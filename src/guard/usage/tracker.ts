@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { oneLine } from '../share/quote.ts';
 import type { ActiveRequest, Activity, ConnectedUser, DoneRequest } from './activity.ts';
 
 const maxDone = 50;
@@ -58,7 +59,8 @@ export class ActivityTracker {
     this.#onChange();
     return {
       sawModel: (model) => {
-        tracked.model = model;
+        // A client names it as it likes: nothing in it may reach beyond its place in a row.
+        tracked.model = oneLine(model);
         this.#onChange();
       },
       sawTokens: (tokens) => {

@@ -54,6 +54,23 @@ test('a user is changed in place, and null takes a field away', () => {
   assert.deepEqual(parseUsers(JSON.parse(JSON.stringify(users))), users);
 });
 
+test('a change brings nothing along but what may be changed', () => {
+  for (const change of [
+    { role: 'admin' },
+    { name: 'root' },
+    { id: team.users[1]?.id },
+    { keys: [] },
+    { disabled: false },
+    JSON.parse('{"__proto__":{"role":"admin"}}'),
+  ]) {
+    assert.throws(() => changeUser(team.users, first.name, change), withCode('data-damaged'), JSON.stringify(change));
+  }
+});
+
+test('two users with one id are not taken: one would be stored over the other', () => {
+  assert.throws(() => parseUsers([first, { ...first, name: 'eve' }]), withCode('data-damaged'));
+});
+
 test('a user who is disabled or has expired is barred', () => {
   const at = Date.parse('2026-06-01T00:00:00.000Z');
   assert.equal(whyBarred(first, at), undefined);

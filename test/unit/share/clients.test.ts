@@ -95,6 +95,19 @@ describe('docs/clients.md', () => {
   });
 });
 
+describe('a model with an evil name', () => {
+  /** A terminal takes these for keys: in bash ^U wipes the line, in PowerShell and cmd it is Escape. */
+  const evil = 'x\u0015touch owned\n\u001bcalc\u009b201~\u0003';
+
+  it('presses no keys where a snippet is pasted', () => {
+    for (const [client, shell] of variants) {
+      const text = client.render({ ...example, model: evil, shell });
+      assert.doesNotMatch(text.replaceAll('\n', ''), /\p{Cc}/u, `${client.id} in ${shell}`);
+      assert.equal(text.split('\n').length, client.render({ ...example, shell }).split('\n').length, client.id);
+    }
+  });
+});
+
 describe('a literal', () => {
   it('for JSON and JavaScript is the text again, and printable ASCII', () => {
     fc.assert(

@@ -86,6 +86,12 @@ test('a body that is all structure is left alone after a while', () => {
   }
 });
 
+test('a body of many short strings is left alone sooner: each of them takes as much as a hundred bytes', () => {
+  const scanner = scan([Buffer.from(`{${'"",'.repeat(8 * 1024)}`)]);
+  assert.deepEqual([scanner.done, scanner.model], [true, undefined]);
+  assert.equal(modelOf(`{"images":[${'"",'.repeat(8 * 1024)}""],"model":"llava"}`), 'llava');
+});
+
 test('an image in front of the model is jumped over', () => {
   const image = Buffer.alloc(20 * 1024 * 1024, 'QUJD');
   assert.equal(scan([Buffer.from('{"images":["'), image, Buffer.from('"],"model":"llava"}')]).model, 'llava');

@@ -52,6 +52,12 @@ test('a request is under way until its response closes, with what was learnt of 
   );
 });
 
+test('a model that a client names stays in its place: no line breaks, nothing unseen, nothing that turns text around', () => {
+  const tracker = new ActivityTracker(() => {});
+  tracker.begin(response(), request).sawModel('a\u202eb\u2066\n\u2028\u0007\ufeffc');
+  assert.equal(tracker.snapshot().active[0]?.model, 'abc');
+});
+
 test('the last 50 that are over are kept, newest first', () => {
   const tracker = new ActivityTracker(() => {});
   for (let i = 0; i < 60; i++) {

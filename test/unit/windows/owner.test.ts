@@ -276,6 +276,34 @@ test('an end that is further away than a timer goes is not now, and a new plan r
   assert.equal(await test.status(other), 200);
 });
 
+test('sharing that ran out while the computer slept, and its timers with it, ends soon after', async (t) => {
+  const test = await TestOwner.open(t);
+  const { owner, config } = test;
+  await owner.start(config);
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  await owner.share(config, { host: other, until: Date.now() + 3_600_000 });
+  t.mock.timers.tick(10_000);
+  assert.deepEqual(await owner.pauseSharing(false), done);
+  assert.notEqual(test.sharing, undefined);
+  test.later = 8 * 3_600_000;
+  t.mock.timers.tick(10_000);
+  await test.until(() => test.sharing === undefined);
+  t.mock.timers.reset();
+  assert.deepEqual([await test.status(other), await test.status()], ['refused', 200]);
+});
+
+test('what another window asks for is checked: an address left out would be every one', async (t) => {
+  const test = await TestOwner.open(t);
+  const { owner, config } = test;
+  for (const host of ['', undefined as unknown as string, '127.0.0.1:80']) {
+    assert.equal(failureOf(await owner.share(config, { host })), 'config-invalid');
+  }
+  assert.equal(test.starts, 0);
+  assert.deepEqual(await owner.start({ ...config, host: '' }), done);
+  const { state } = owner.snapshot;
+  assert.equal(state.status === 'failed' && state.code, 'config-invalid');
+});
+
 test('sharing on loopback is for some, and nobody is let in there while it is paused', async (t) => {
   const test = await TestOwner.open(t);
   const { owner, config } = test;

@@ -138,6 +138,17 @@ test('a silent program is no owner when the recorded process is gone', async (t)
   await ownHere(t, folder);
 });
 
+test("a silent program is no owner when the recorded process is another user's", async (t) => {
+  if (process.platform === 'win32') return t.skip('Windows says the same of elevated processes');
+  const folder = await temporaryFolder(t);
+  t.mock.method(process, 'kill', () => {
+    throw Object.assign(new Error('kill EPERM'), { code: 'EPERM' });
+  });
+  const program = await startForeignProgram(t, () => undefined);
+  await writeRecord(folder, 1, { pid: process.pid, port: program.port, token: createToken() });
+  await ownHere(t, folder);
+});
+
 test('a window that closes while it waits gives up at once', async (t) => {
   const folder = await temporaryFolder(t);
   const program = await startForeignProgram(t, () => undefined);

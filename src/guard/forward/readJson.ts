@@ -1,0 +1,21 @@
+import type { IncomingMessage } from 'node:http';
+import { MiB } from '../config.ts';
+
+/** Ollama's longest answers to the guard's own questions are lists of models, far below this. */
+const maxBytes = MiB;
+
+/** The JSON value in a body; undefined when there is none. Rejects when it is over one MiB or breaks off. */
+export async function readJson(res: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of res) {
+    size += chunk.length;
+    if (size > maxBytes) throw new Error('the answer is too long');
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString());
+  } catch {
+    return undefined;
+  }
+}
