@@ -104,6 +104,20 @@ function isHealthy(port: number): Promise<boolean> {
   });
 }
 
+/** The N of `exthostN` in a path. */
+function hostNumber(name: string): number {
+  return Number(/exthost(\d+)/.exec(name)?.[1]);
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Lets a signal end this process by way of `exit`, at once, so that editors and browsers are taken along. */
 function exitOnSignals(): void {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -120,6 +134,10 @@ export interface EditorOptions {
   readonly settings?: Settings;
   /** The editor's port; a free one by default. */
   readonly port?: number;
+  /** Whether folders have to be trusted first, as they have for everybody; no by default. */
+  readonly workspaceTrust?: boolean;
+  /** Pixels of a picture to a CSS pixel; 1 by default. Of no effect without a window. */
+  readonly deviceScaleFactor?: number;
 }
 
 /** A running editor without a window: the part that `try:vscode` shows in somebody's own browser. */
@@ -138,7 +156,7 @@ export class Editor {
       for (const folder of [editor.folder, path.join(editor.root, 'home')]) mkdirSync(folder);
       editor.writeSettings(options.settings ?? {});
       for (const vsix of options.extensions) editor.#run('--install-extension', vsix, '--force');
-      await editor.#serve(options.port ?? (await freePort()));
+      await editor.#serve(options.port ?? (await freePort()), options.workspaceTrust ?? false);
       return editor;
     } catch (error) {
       await editor.stop();
@@ -148,14 +166,45 @@ export class Editor {
 
   /** Where a browser finds this editor, with its project folder open. */
   get url(): string {
-    return `${this.#url}/?folder=${encodeURIComponent(this.folder)}`;
+    return this.urlOf(this.folder);
+  }
+
+  /** Where a browser finds this editor with another folder open. */
+  urlOf(folder: string): string {
+    mkdirSync(folder, { recursive: true });
+    return `${this.#url}/?folder=${encodeURIComponent(folder)}`;
+  }
+
+  /** Where a browser finds this editor with a workspace file (`.code-workspace`) open. */
+  urlOfWorkspace(file: string): string {
+    return `${this.#url}/?workspace=${encodeURIComponent(file)}`;
+  }
+
+  /** Where a browser finds this editor with a folder open that is in a file system of an extension. */
+  urlOfVirtual(uri: string): string {
+    return `${this.#url}/?folder=${encodeURIComponent(uri)}`;
+  }
+
+  /** The processes of the extension hosts that still run, in the order in which their windows were opened. */
+  hostProcesses(): number[] {
+    return globSync('logs/*/exthost*/remoteexthost.log', { cwd: this.data })
+      .sort((a, b) => hostNumber(a) - hostNumber(b))
+      .map(
+        (name) => /Extension host with pid (\d+) started/.exec(readFileSync(path.join(this.data, name), 'utf8'))?.[1],
+      )
+      .map(Number)
+      .filter((pid) => pid > 0 && isRunning(pid));
   }
 
   /** Replaces the user settings. A window that is open sees them after its next reload. */
   writeSettings(settings: Settings): void {
-    const file = path.join(this.data, 'User', 'settings.json');
-    mkdirSync(path.dirname(file), { recursive: true });
-    writeFileSync(file, JSON.stringify({ ...calm, ...settings }, undefined, 2));
+    // The editor is a remote one to its window: settings of `machine` scope come from the remote computer's file, as soon
+    // as VS Code knows that they are of that scope.
+    for (const place of ['User', 'Machine']) {
+      const file = path.join(this.data, place, 'settings.json');
+      mkdirSync(path.dirname(file), { recursive: true });
+      writeFileSync(file, JSON.stringify({ ...calm, ...settings }, undefined, 2));
+    }
   }
 
   /** Every file that editor, extensions and browser keep: settings, state, logs, the browser's profile. */
@@ -242,14 +291,17 @@ export class Editor {
     execFileSync(nodePath, [...this.#arguments(), ...args], { env: this.#environment(), stdio: 'pipe' });
   }
 
-  async #serve(port: number): Promise<void> {
+  async #serve(port: number, workspaceTrust: boolean): Promise<void> {
     const logFile = path.join(this.root, 'server.log');
     const log = openSync(logFile, 'a');
     const flags = [
       '--disable-telemetry',
       '--disable-update-check',
-      '--disable-workspace-trust',
       '--ignore-last-opened',
+      // Now and then a window that reloads does not end its extension host, which then waits in vain for hours, in the
+      // way of the next one. A second, so that it is gone when the next one comes.
+      ...['--reconnection-grace-time', '1'],
+      ...(workspaceTrust ? [] : ['--disable-workspace-trust']),
     ];
     const server = spawn(
       nodePath,
@@ -279,12 +331,7 @@ export class EditorWindow {
     this.editor = editor;
     this.#browser = browser;
     this.workbench = new Workbench(page);
-    page.on('console', (message) => {
-      // What an extension throws and nobody catches arrives as `[publisher.name]message`.
-      if (message.type() === 'error' && /^\[[\w-]+\.[\w-]+\]/.test(message.text())) {
-        this.#consoleErrors.push(message.text());
-      }
-    });
+    this.#listen(page);
     browser.on('request', (request) => {
       const { protocol, hostname } = new URL(request.url());
       // vscode-cdn.net is answered by the service worker of webviews, in the browser itself.
@@ -305,6 +352,7 @@ export class EditorWindow {
         handleSIGTERM: false,
         handleSIGHUP: false,
         viewport: { width: 1120, height: 640 },
+        deviceScaleFactor: options.deviceScaleFactor ?? 1,
         colorScheme: 'dark',
         reducedMotion: 'reduce',
         permissions: ['clipboard-read', 'clipboard-write'],
@@ -325,6 +373,24 @@ export class EditorWindow {
       await editor.stop();
       throw error;
     }
+  }
+
+  /** Opens another window of the same editor, on a folder of its own. */
+  async openAnother(): Promise<Workbench> {
+    const page = await this.#browser.newPage();
+    this.#listen(page);
+    const workbench = new Workbench(page);
+    await workbench.open(this.editor.urlOf(`${this.editor.folder}-${this.#browser.pages().length}`));
+    return workbench;
+  }
+
+  #listen(page: Page): void {
+    page.on('console', (message) => {
+      // What an extension throws and nobody catches arrives as `[publisher.name]message`.
+      if (message.type() === 'error' && /^\[[\w-]+\.[\w-]+\]/.test(message.text())) {
+        this.#consoleErrors.push(message.text());
+      }
+    });
   }
 
   /** Errors of extensions that were not taken before, from the extension hosts' logs and the window's console. */

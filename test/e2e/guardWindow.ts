@@ -8,17 +8,23 @@ import { type DemoOllama, type DemoOptions, startDemoOllama } from '../../src/de
 import { EditorWindow, freePort, type Settings, until } from './editor.ts';
 import { guardVsix } from './project.ts';
 import { command, extensionId, statusItemId, texts } from './texts.ts';
-import type { Workbench } from './workbench.ts';
+import type { Theme, Workbench } from './workbench.ts';
 
 const shots = path.join(import.meta.dirname, 'shots');
 
 /** What differs between one test file's window and another's. */
 export interface GuardWindowOptions {
   readonly demo?: DemoOptions;
+  /** The guard's port; a free one by default. */
+  readonly port?: number;
   /** Settings beside the guard's port and upstream, which are set to a free port and the demo. */
   readonly settings?: Settings;
   /** Further extensions (vsix files). */
   readonly extensions?: readonly string[];
+  /** Whether folders have to be trusted first; no by default. */
+  readonly workspaceTrust?: boolean;
+  /** Pixels of a picture to a CSS pixel; 1 by default. */
+  readonly deviceScaleFactor?: number;
 }
 
 /** One window for one test file. */
@@ -39,9 +45,11 @@ export class GuardWindow {
   static async open(options: GuardWindowOptions = {}): Promise<GuardWindow> {
     const demo = await startDemoOllama(options.demo);
     try {
-      const port = await freePort();
+      const port = options.port ?? (await freePort());
       const settings = { 'ollamaGuard.port': port, 'ollamaGuard.upstream': demo.url, ...options.settings };
-      const window = await EditorWindow.open({ extensions: [guardVsix, ...(options.extensions ?? [])], settings });
+      const extensions = [guardVsix, ...(options.extensions ?? [])];
+      const { workspaceTrust = false, deviceScaleFactor = 1 } = options;
+      const window = await EditorWindow.open({ extensions, settings, workspaceTrust, deviceScaleFactor });
       const guard = new GuardWindow(demo, port, window, settings);
       await guard.status.waitFor();
       return guard;
@@ -60,9 +68,21 @@ export class GuardWindow {
     return `http://127.0.0.1:${this.port}`;
   }
 
+  /** The extension's status bar item, in the first window or another. */
+  statusIn(workbench: Workbench): Locator {
+    return workbench.statusItem(extensionId, statusItemId);
+  }
+
   /** The extension's status bar item. */
   get status(): Locator {
-    return this.workbench.statusItem(extensionId, statusItemId);
+    return this.statusIn(this.workbench);
+  }
+
+  /** Opens another window of the same editor, and waits until the extension is in it. */
+  async openAnother(): Promise<Workbench> {
+    const workbench = await this.window.openAnother();
+    await this.statusIn(workbench).waitFor();
+    return workbench;
   }
 
   /** What a screen reader says of the status bar item. */
@@ -71,8 +91,8 @@ export class GuardWindow {
   }
 
   /** Waits until the status bar says `label`. */
-  async expectStatus(label: RegExp): Promise<void> {
-    await this.status.getByRole('button', { name: label }).first().waitFor();
+  async expectStatus(label: RegExp, workbench = this.workbench): Promise<void> {
+    await this.statusIn(workbench).getByRole('button', { name: label }).first().waitFor();
   }
 
   /** What hovering over the status bar item shows. */
@@ -83,13 +103,12 @@ export class GuardWindow {
   }
 
   /** Runs one of the extension's commands by the palette. */
-  async run(title: string): Promise<void> {
-    await this.workbench.command(command(title));
+  async run(title: string, workbench = this.workbench): Promise<void> {
+    await workbench.command(command(title));
   }
 
   /** Does what puts something on the clipboard, and gives that. */
-  async copied(action: () => Promise<void>): Promise<string> {
-    const { workbench } = this;
+  async copied(action: () => Promise<void>, workbench = this.workbench): Promise<string> {
     const before = `nothing copied at ${performance.now()}`;
     await workbench.setClipboard(before);
     await action();
@@ -100,19 +119,19 @@ export class GuardWindow {
   }
 
   /** Add User, as far as the password: answers name and role. */
-  async beginUser(name: string, role: string): Promise<void> {
-    await this.run('Add User');
-    await this.workbench.expectQuick(texts.addUser.name);
-    await this.workbench.enter(name);
-    await this.workbench.pick(role);
+  async beginUser(name: string, role: string, workbench = this.workbench): Promise<void> {
+    await this.run('Add User', workbench);
+    await workbench.expectQuick(texts.addUser.name);
+    await workbench.enter(name);
+    await workbench.pick(role);
   }
 
   /** Adds a user with a generated password, and gives that. */
-  async addUser(name: string, role: string): Promise<string> {
-    await this.beginUser(name, role);
-    const password = await this.copied(() => this.workbench.pick(texts.addUser.generate));
-    await this.workbench.toastText(texts.addUser.passwordFor(name));
-    await this.workbench.clearToasts();
+  async addUser(name: string, role: string, workbench = this.workbench): Promise<string> {
+    await this.beginUser(name, role, workbench);
+    const password = await this.copied(() => workbench.pick(texts.addUser.generate), workbench);
+    await workbench.toastText(texts.addUser.passwordFor(name));
+    await workbench.clearToasts();
     return password;
   }
 
@@ -138,12 +157,12 @@ export class GuardWindow {
     this.window.editor.writeSettings({ ...this.#settings, ...settings });
   }
 
-  /** Takes a picture in the dark and in the light theme. */
-  async shoot(name: string): Promise<void> {
+  /** Takes a picture in the light and in the dark theme, or in those asked for; ends in the last. */
+  async shoot(name: string, themes: readonly Theme[] = ['light', 'dark'], workbench = this.workbench): Promise<void> {
     mkdirSync(shots, { recursive: true });
-    for (const theme of ['light', 'dark'] as const) {
-      await this.workbench.theme(theme);
-      await this.workbench.page.screenshot({ path: path.join(shots, `${name}-${theme}.png`) });
+    for (const theme of themes) {
+      await workbench.theme(theme);
+      await workbench.page.screenshot({ path: path.join(shots, `${name}-${theme}.png`) });
     }
   }
 

@@ -4,18 +4,74 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { startDemoOllama } from '../../src/demo/demoOllama.ts';
+import { type SettingName, settingNames } from '../../src/vscode/ids.ts';
 import { basic, get, isOpen } from './client.ts';
-import { freePort, type Settings } from './editor.ts';
+import { freePort, type Setting, type Settings, until } from './editor.ts';
 import { GuardWindow } from './guardWindow.ts';
-import { texts } from './texts.ts';
+import { extensionId, texts } from './texts.ts';
+
+/** Settings by their names in the section. */
+type Values = Readonly<Record<SettingName, Setting>>;
+
+/** Ways to write settings: plainly, and in an object, which has got past the scopes of settings before (SEC-75). */
+const forms: Readonly<Record<string, (values: Values) => Settings>> = {
+  flat: (values) => Object.fromEntries(Object.entries(values).map(([name, value]) => [`ollamaGuard.${name}`, value])),
+  nested: (values) => ({ ollamaGuard: values }),
+};
+
+/** What the settings of a stranger would change, as it looks from outside. */
+interface Exposure {
+  /** Statuses of a request under a foreign host name, by a page of a foreign origin, and with a large body. */
+  readonly host: number;
+  readonly origin: number;
+  readonly body: number;
+}
+
+const byOwnSettings: Exposure = { host: 403, origin: 403, body: 200 };
+
+async function exposureOf(url: string, credential: Readonly<Record<string, string>>): Promise<Exposure> {
+  const tags = async (header: Record<string, string>) =>
+    (await get(`${url}/api/tags`, { ...credential, ...header })).status;
+  const large = JSON.stringify({ model: 'demo', padding: 'x'.repeat(1.5 * 1024 * 1024) });
+  return {
+    host: await tags({ host: 'foreign.example' }),
+    origin: await tags({ origin: 'https://foreign.example' }),
+    // A refusal may come as a connection that ends while the body is still on its way.
+    body: await fetch(`${url}/api/show`, { method: 'POST', headers: credential, body: large }).then(
+      ({ status }) => status,
+      () => 413,
+    ),
+  };
+}
 
 describe('settings', () => {
   let guard: GuardWindow;
+  /** Settings that open the guard, each of them seen from outside when it counts. */
+  let hostile: Values;
+  let port: number;
+  const asked: string[] = [];
+  let foreign: Awaited<ReturnType<typeof startDemoOllama>>;
 
   before(async () => {
+    foreign = await startDemoOllama({ observe: (request) => asked.push(request.path) });
+    port = await freePort();
+    hostile = {
+      host: '127.0.0.3',
+      port,
+      upstream: foreign.url,
+      autoStart: true,
+      allowedHosts: ['foreign.example'],
+      allowedOrigins: ['https://foreign.example'],
+      maxBodyMiB: 1,
+      logLevel: 'debug',
+    };
     guard = await GuardWindow.open();
+    await guard.addUser('alice', 'viewer');
   });
-  after(() => guard?.close());
+  after(async () => {
+    await guard?.close();
+    await foreign?.stop();
+  });
   afterEach((test) => guard.check(test));
 
   /** Changes user settings and lets the window see them. */
@@ -25,35 +81,87 @@ describe('settings', () => {
     await guard.status.waitFor();
   }
 
-  it('a folder cannot start the guard, move it, or put another Ollama behind it (SEC-75)', async () => {
-    const asked: string[] = [];
-    const foreign = await startDemoOllama({ observe: (request) => asked.push(request.path) });
-    try {
-      const port = await freePort();
-      const folder = path.join(guard.window.editor.folder, '.vscode');
-      mkdirSync(folder);
-      writeFileSync(
-        path.join(folder, 'settings.json'),
-        JSON.stringify({
-          'ollamaGuard.autoStart': true,
-          'ollamaGuard.host': '127.0.0.3',
-          'ollamaGuard.port': port,
-          'ollamaGuard.upstream': foreign.url,
-        }),
-      );
-      await guard.workbench.reload();
-      await guard.expectStatus(texts.status.stopped);
-      await guard.run('Start');
-      await guard.expectStatus(texts.status.running);
-      const password = await guard.addUser('alice', 'viewer');
+  /** Gives alice a new password. What the window does by itself at its start has begun when this is through. */
+  async function resetPassword(): Promise<Record<string, string>> {
+    const password = await guard.copied(async () => {
+      await guard.run('Reset Password');
+      await guard.workbench.pick(texts.addUser.generate);
+    });
+    await guard.workbench.toastText(texts.addUser.passwordFor('alice'));
+    await guard.workbench.clearToasts();
+    return basic('alice', password);
+  }
 
-      assert.equal((await get(`${guard.url}/api/tags`, basic('alice', password))).status, 200);
-      for (const host of ['127.0.0.1', '127.0.0.3']) assert.equal(await isOpen(port, host), false);
-      assert.equal(await isOpen(guard.port, '127.0.0.3'), false);
-      assert.deepEqual(asked, []);
-    } finally {
-      await foreign.stop();
-    }
+  /** The extension's own logs, one line a request at level debug. */
+  function log(): string {
+    const logs = guard.window.editor
+      .files()
+      .filter(({ name }) => name.includes(`${extensionId}/`) && name.endsWith('.log'));
+    return logs.map(({ content }) => content.toString()).join('\n');
+  }
+
+  /** Waits until the window goes by the settings of what is open in it. */
+  async function expectTitle(title: string): Promise<void> {
+    await until(`the title is ${title}`, async () => (await guard.workbench.page.title()) === title);
+    await guard.status.waitFor();
+  }
+
+  /** What is open in the window has hostile settings, and the guard goes by those of the user alone. */
+  async function expectOwnSettings(): Promise<void> {
+    const credential = await resetPassword();
+    await guard.expectStatus(texts.status.stopped);
+    await guard.run('Start');
+    await guard.expectStatus(texts.status.running);
+
+    assert.deepEqual(await exposureOf(guard.url, credential), byOwnSettings);
+    for (const host of ['127.0.0.1', '127.0.0.3']) assert.equal(await isOpen(port, host), false);
+    assert.equal(await isOpen(guard.port, '127.0.0.3'), false);
+    assert.deepEqual(asked, []);
+    await guard.run('Stop');
+    await guard.expectStatus(texts.status.stopped);
+    assert.doesNotMatch(log(), /\/api\/tags/);
+  }
+
+  it('every setting is among the hostile ones', () => {
+    assert.deepEqual(Object.keys(hostile).sort(), [...settingNames].sort());
+  });
+
+  for (const [form, write] of Object.entries(forms)) {
+    it(`a folder's settings, ${form}, change nothing (SEC-75)`, async () => {
+      const title = `folder, ${form}`;
+      const folder = path.join(guard.window.editor.folder, '.vscode');
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(path.join(folder, 'settings.json'), JSON.stringify({ ...write(hostile), 'window.title': title }));
+      await guard.workbench.reload();
+      await expectTitle(title);
+      await expectOwnSettings();
+    });
+  }
+
+  for (const [form, write] of Object.entries(forms)) {
+    it(`a workspace file's settings, ${form}, change nothing (SEC-75)`, async () => {
+      const { editor } = guard.window;
+      const title = `workspace, ${form}`;
+      const file = path.join(editor.root, `hostile-${form}.code-workspace`);
+      const settings = { ...write(hostile), 'window.title': title };
+      // The folder in it has hostile settings too: those that the tests before this one left there.
+      writeFileSync(file, JSON.stringify({ folders: [{ path: editor.folder }], settings }));
+      await guard.workbench.open(editor.urlOfWorkspace(file));
+      await expectTitle(title);
+      await expectOwnSettings();
+    });
+  }
+
+  it("the user's own settings do what is hostile in others", async () => {
+    const credential = await resetPassword();
+    await guard.workbench.open(guard.window.editor.urlOf(`${guard.window.editor.folder}-calm`));
+    await set(forms.flat?.(hostile) ?? {});
+    await guard.expectStatus(texts.status.running);
+    assert.deepEqual(await exposureOf(`http://127.0.0.3:${port}`, credential), { host: 200, origin: 200, body: 413 });
+    assert.ok(asked.length > 0);
+    await until('requests are in the log', () => /GET \/api\/tags/.test(log()));
+    await guard.run('Stop');
+    await guard.expectStatus(texts.status.stopped);
   });
 
   it('autoStart starts the guard with the window', async () => {

@@ -14,10 +14,12 @@ export function command(title: string): string {
 /** Words of its user interface. */
 export const texts = {
   status: {
-    stopped: /stopped/i,
+    stopped: /is stopped/,
     running: /running/i,
     failed: /failed/i,
     exposed: /Others can reach it/,
+    elsewhere: /Another window runs it/,
+    here: /running at \S+ in front/,
   },
   addUser: {
     name: 'name',
@@ -39,9 +41,20 @@ export const texts = {
     keyFor: (name: string) => `API key for ${name}`,
     revoked: (label: string) => `Revoked API key ${label}`,
   },
+  revoke: 'Revoke',
   removeUser: {
     confirm: 'Remove',
     done: (name: string) => `Removed ${name}`,
+  },
+  portTaken: {
+    useAnother: 'Use Another Port',
+    retry: 'Retry',
+    prompt: 'The port to listen on',
+    range: 'from 1 to 65535',
+  },
+  memoryOnly: {
+    warning: /secret storage fails/,
+    row: 'Secret storage fails',
   },
   noUsers: /there is no user yet/,
   showLog: 'Show Log',

@@ -1,6 +1,21 @@
 /** What a person sees and does in a VS Code window. Selectors are those of VS Code 1.139. */
 import type { Locator, Page } from 'playwright-core';
 
+/** How each theme is asked for, and what tells that it is there. */
+const themes = {
+  dark: { colorScheme: 'dark', forcedColors: 'none', className: 'vs-dark' },
+  light: { colorScheme: 'light', forcedColors: 'none', className: 'vs' },
+  'high-contrast': { colorScheme: 'dark', forcedColors: 'active', className: 'hc-black' },
+  'high-contrast-light': { colorScheme: 'light', forcedColors: 'active', className: 'hc-light' },
+} as const;
+
+/** A command that is not in the palette after that many milliseconds is looked for again, so many times in all. */
+const paletteMs = 3_000;
+const paletteTries = 4;
+
+/** A theme of VS Code. */
+export type Theme = keyof typeof themes;
+
 /** One window's page object. */
 export class Workbench {
   readonly page: Page;
@@ -46,10 +61,20 @@ export class Workbench {
     await this.quickField.fill(`>${title}`);
   }
 
-  /** Runs a command by its title in the palette, "Category: Title". */
+  /**
+   * Runs a command by its title in the palette, "Category: Title". A command that is enabled only a moment later is not
+   * in a palette that is open already, so that is opened anew until it is.
+   */
   async command(title: string): Promise<void> {
-    await this.palette(title);
-    await this.quickRows(title).first().click();
+    const row = this.quickRows(title).first();
+    for (let tries = 1; ; tries++) {
+      await this.palette(title);
+      const last = tries === paletteTries;
+      const found = row.waitFor(last ? {} : { timeout: paletteMs }).then(() => true);
+      if (last ? await found : await found.catch(() => false)) break;
+      await this.dismiss();
+    }
+    await row.click();
   }
 
   /** Waits for the input box that shows `text` (its title, prompt or validation message). */
@@ -123,10 +148,70 @@ export class Workbench {
     await this.page.evaluate((value) => navigator.clipboard.writeText(value), text);
   }
 
-  /** Switches the window between its dark and its light theme. */
-  async theme(scheme: 'dark' | 'light'): Promise<void> {
-    await this.page.emulateMedia({ colorScheme: scheme });
-    await this.page.locator(`.monaco-workbench.${scheme === 'dark' ? 'vs-dark' : 'vs'}`).waitFor();
+  /** Switches the window to a theme, live: it follows the browser's preferences. */
+  async theme(theme: Theme): Promise<void> {
+    const { colorScheme, forcedColors, className } = themes[theme];
+    await this.page.emulateMedia({ colorScheme, forcedColors });
+    await this.page.locator(`.monaco-workbench.${className}`).waitFor();
+  }
+
+  /**
+   * Makes VS Code's secret storage fail, or work again, from the next reload on. In a browser the secrets are in
+   * `localStorage`; once they could not be read, every call of an extension is rejected.
+   */
+  async failSecrets(fail: boolean): Promise<void> {
+    await this.page.evaluate((on) => sessionStorage.setItem('secrets fail', String(on)), fail);
+    await this.page.addInitScript(() => {
+      const { getItem } = Storage.prototype;
+      Storage.prototype.getItem = function (key) {
+        const fails = key === 'secrets.provider' && getItem.call(sessionStorage, 'secrets fail') === 'true';
+        if (fails) throw new Error('the keyring is locked');
+        return getItem.call(this, key);
+      };
+    });
+  }
+
+  /** Opens the extension's container in the side bar. */
+  async openSideBar(title: string): Promise<void> {
+    // A click on the icon of what is open closes it.
+    const open = this.page.locator('.sidebar .composite.title').filter({ hasText: title });
+    if (!(await open.isVisible())) {
+      await this.page.locator(`.activitybar a.action-label[aria-label^="${title}"]`).click();
+    }
+    await this.page.locator('.sidebar .pane-header').first().waitFor();
+  }
+
+  /** A view of the side bar by its title. */
+  view(title: string): Locator {
+    return this.page
+      .locator('.sidebar .pane')
+      .filter({ has: this.page.locator(`.pane-header[aria-label^="${title}"]`) });
+  }
+
+  /** The rows of a view whose label holds `text`. */
+  viewRows(view: string, text: string | RegExp): Locator {
+    return this.view(view).locator('.monaco-list-row').filter({ hasText: text });
+  }
+
+  /** Presses an inline action of a row. */
+  async rowAction(row: Locator, action: string): Promise<void> {
+    await row.hover();
+    await row
+      .getByRole('button', { name: action })
+      .or(row.locator(`a.action-label[aria-label^="${action}"]`))
+      .first()
+      .click();
+  }
+
+  /** What "Developer: Show Running Extensions" lists in view: the milliseconds that activation took, by extension name. */
+  async activationTimes(): Promise<Readonly<Record<string, number>>> {
+    const times = await this.page.locator('.runtime-extensions-editor .monaco-list-row').evaluateAll((rows) =>
+      rows.flatMap((row) => {
+        const [, ms] = /(\d+)ms/.exec(row.querySelector('.activation-time')?.textContent ?? '') ?? [];
+        return ms === undefined ? [] : [[row.ariaLabel ?? '', Number(ms)] as const];
+      }),
+    );
+    return Object.fromEntries(times);
   }
 
   async #ready(): Promise<void> {

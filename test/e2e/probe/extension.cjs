@@ -5,10 +5,48 @@ const http = require('node:http');
 const path = require('node:path');
 const vscode = require('vscode');
 
+/** The files of a folder that is on no disk, probefs:/project, by path. */
+const files = new Map([
+  ['/project/.vscode/settings.json', '{ "window.title": "on no disk", "ollamaGuard.autoStart": true }'],
+]);
+
+const noPermission = () => {
+  throw vscode.FileSystemError.NoPermissions();
+};
+
+const virtualFiles = {
+  onDidChangeFile: () => new vscode.Disposable(() => undefined),
+  watch: () => new vscode.Disposable(() => undefined),
+  stat(uri) {
+    const content = files.get(uri.path);
+    const times = { ctime: 0, mtime: 0 };
+    if (content !== undefined) return { type: vscode.FileType.File, size: content.length, ...times };
+    if (namesIn(uri).length === 0) throw vscode.FileSystemError.FileNotFound(uri);
+    return { type: vscode.FileType.Directory, size: 0, ...times };
+  },
+  readDirectory: (uri) => namesIn(uri).map((name) => [name, virtualFiles.stat(vscode.Uri.joinPath(uri, name)).type]),
+  readFile(uri) {
+    const content = files.get(uri.path);
+    if (content === undefined) throw vscode.FileSystemError.FileNotFound(uri);
+    return Buffer.from(content);
+  },
+  createDirectory: noPermission,
+  writeFile: noPermission,
+  delete: noPermission,
+  rename: noPermission,
+};
+
+/** The names of what is in a folder. */
+function namesIn(uri) {
+  const start = uri.path.replace(/\/?$/, '/');
+  const inside = [...files.keys()].filter((file) => file.startsWith(start));
+  return [...new Set(inside.map((file) => file.slice(start.length).split('/')[0]))];
+}
+
 exports.activate = (context) => {
-  const folder = context.globalStorageUri.fsPath;
-  mkdirSync(folder, { recursive: true });
-  const record = (facts) => appendFileSync(path.join(folder, 'probe.jsonl'), `${JSON.stringify(facts)}\n`);
+  const storage = context.globalStorageUri.fsPath;
+  mkdirSync(storage, { recursive: true });
+  const record = (facts) => appendFileSync(path.join(storage, 'probe.jsonl'), `${JSON.stringify(facts)}\n`);
   const ask = (prompt) => vscode.window.showInputBox({ prompt });
 
   // GETs a URL with the `http` that VS Code gives to extensions.
@@ -46,7 +84,12 @@ exports.activate = (context) => {
     record({ did: 'block', times });
   };
 
+  // Tells which folder is open. Only there while VS Code takes that for a virtual one.
+  const folder = () => record({ did: 'folder', url: vscode.workspace.workspaceFolders?.[0]?.uri.toString() });
+
   context.subscriptions.push(
+    vscode.workspace.registerFileSystemProvider('probefs', virtualFiles, { isReadonly: true }),
+    vscode.commands.registerCommand('probe.folder', folder),
     vscode.commands.registerCommand('probe.get', get),
     vscode.commands.registerCommand('probe.tick', tick),
     vscode.commands.registerCommand('probe.block', block),
