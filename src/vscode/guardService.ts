@@ -1,4 +1,5 @@
-import { type Disposable, EventEmitter } from 'vscode';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { commands, type Disposable, EventEmitter } from 'vscode';
 import { GuardError } from '../guard/errors.ts';
 import type { UserEdit } from '../guard/identity/userEdit.ts';
 import type { User } from '../guard/identity/users.ts';
@@ -7,6 +8,7 @@ import type { Endpoint, GuardState } from '../guard/state.ts';
 import type { Activity } from '../guard/usage/activity.ts';
 import { Group } from '../windows/group.ts';
 import type { Snapshot } from '../windows/messages.ts';
+import { contextKeys } from './ids.ts';
 import type { Log } from './log.ts';
 import type { SecretUsers } from './secretUsers.ts';
 import { readGuardConfig } from './settings.ts';
@@ -14,6 +16,15 @@ import { errorWords } from './words.ts';
 
 /** One change of the users stores several secrets, and each is announced. */
 const refreshDelayMs = 200;
+
+/** A window that is there answers at once; one whose computer is busy is given this long, in milliseconds. */
+const windowAnswersMs = 5_000;
+
+/** Whether VS Code still has a window for this extension host: one that is there takes a context key. */
+async function hasWindow(): Promise<boolean> {
+  const answered = commands.executeCommand('setContext', contextKeys.window, true).then(() => true);
+  return await Promise.race([answered, sleep(windowAnswersMs, false, { ref: false })]);
+}
 
 /** Nothing goes on. */
 const quiet: Activity = { active: [], done: [], connected: [] };
@@ -41,6 +52,7 @@ export class GuardService implements Disposable {
     this.#group = new Group({
       folder,
       store: users,
+      hasWindow,
       listener: {
         onChange: (change) => {
           if (change.state !== undefined && this.endpoint === undefined) this.#setActivity(quiet);

@@ -55,6 +55,8 @@ export const contextKeys = {
   /** `none`, `active` or `paused`. */
   sharing: 'ollamaGuard.sharing',
   hasUsers: 'ollamaGuard.hasUsers',
+  /** Set to see whether the window takes it. */
+  window: 'ollamaGuard.window',
 } as const;
 
 /** The walkthrough's steps, each with the context key that says that it is done. */

@@ -18,6 +18,7 @@ import {
   type Outcome,
   type OwnerFunctions,
   orThrow,
+  outcomeOf,
   protocol,
   type Snapshot,
   type Wanted,
@@ -33,6 +34,11 @@ export interface GroupOptions {
   readonly folder: string;
   readonly store: UserStore;
   readonly listener: GroupListener;
+  /**
+   * Whether there still is a window. An extension host outlives its own for hours where VS Code is remote, waiting for it
+   * to come back, and what it asks of VS Code meanwhile, secrets for one, is never answered.
+   */
+  hasWindow(): Promise<boolean>;
 }
 
 /** What a window hears. */
@@ -51,6 +57,9 @@ const rejoinMs = 2_000;
 
 /** A person waits this long for the window that owns the guard to answer, in milliseconds. */
 const patienceMs = 10_000;
+
+/** An owner that is about to go is asked again after this long, in milliseconds. */
+const askAgainMs = 200;
 
 const nothing: Snapshot = {
   state: { status: 'stopped' },
@@ -83,6 +92,8 @@ export class Group {
   readonly #ended: Promise<void>;
   #snapshot: Snapshot = nothing;
   #owning: Owning | undefined;
+  /** Ends this window's time as the owner. */
+  #leaving = new AbortController();
   #followed: Followed | undefined;
   /** Resolves with whom to ask; replaced when the owner goes. */
   #asked = Promise.withResolvers<OwnerFunctions>();
@@ -190,9 +201,16 @@ export class Group {
     let told: string | undefined;
     while (!signal.aborted) {
       try {
+        if (!(await this.#options.hasWindow())) {
+          await sleep(rejoinMs, undefined, { signal });
+          continue;
+        }
         const membership = await this.#join();
-        if (membership.role === 'owner') await this.#own(membership);
-        else await this.#follow(membership.channel);
+        if (membership.role === 'owner') {
+          await this.#own(membership);
+          // Whoever it was left to comes first.
+          await sleep(rejoinMs, undefined, { signal }).catch(() => undefined);
+        } else await this.#follow(membership.channel);
         told = undefined;
       } catch (error) {
         if (signal.aborted) return;
@@ -218,11 +236,12 @@ export class Group {
     }
   }
 
-  /** Owns the guard until this window closes. */
+  /** Owns the guard until this window closes, or is found to be gone while others are there. */
   async #own(membership: Membership & { role: 'owner' }): Promise<void> {
     const { folder, store, listener } = this.#options;
     const { wanted, ...known } = this.#snapshot;
-    const { signal } = this.#closing;
+    this.#leaving = new AbortController();
+    const signal = AbortSignal.any([this.#closing.signal, this.#leaving.signal]);
     const lastUsed = new LastUsed(folder);
     const users = new UsersKeeper(store, known, (kept) => {
       this.#host.setUsers(kept.users);
@@ -260,15 +279,17 @@ export class Group {
 
   /** Answers a window that follows this one. */
   #lead(channel: ControlChannel, owner: Owner): void {
+    const answer = async (step: () => Promise<Outcome>) =>
+      (await this.#leaveWithoutWindow()) ? outcomeOf(Promise.reject(windowGone())) : step();
     const functions: FollowedFunctions = {
-      start: (config) => owner.start(config),
-      stop: () => owner.stop(),
-      restart: (config) => owner.restart(config),
-      edit: (edit) => owner.edit(edit),
-      share: (config, plan) => owner.share(config, plan),
-      pauseSharing: (paused) => owner.pauseSharing(paused),
-      endSharing: () => owner.endSharing(),
-      stopRequest: (id) => owner.stopRequest(id),
+      start: (config) => answer(() => owner.start(config)),
+      stop: () => answer(() => owner.stop()),
+      restart: (config) => answer(() => owner.restart(config)),
+      edit: (edit) => answer(() => owner.edit(edit)),
+      share: (config, plan) => answer(() => owner.share(config, plan)),
+      pauseSharing: (paused) => answer(() => owner.pauseSharing(paused)),
+      endSharing: () => answer(() => owner.endSharing()),
+      stopRequest: (id) => answer(() => owner.stopRequest(id)),
       watch: (on) => {
         if (!this.#followers.has(follower)) return;
         this.#followers.set(follower, on);
@@ -285,6 +306,13 @@ export class Group {
       this.#tellWatching();
     });
     void follower.onSnapshot(this.#snapshot);
+    void this.#leaveWithoutWindow();
+  }
+
+  /** Leaves the guard to a window that somebody can see, when this one is gone; says whether it does. */
+  async #leaveWithoutWindow(): Promise<boolean> {
+    if (!(await this.#options.hasWindow())) this.#leaving.abort();
+    return this.#leaving.signal.aborted;
   }
 
   /** Follows another window until that one goes. */
@@ -321,12 +349,19 @@ export class Group {
   /** Asks the owner, whichever window that is. */
   async #ask(call: (owner: OwnerFunctions) => Promise<Outcome>): Promise<void> {
     const giveUp = AbortSignal.any([AbortSignal.timeout(patienceMs), this.#closing.signal]);
-    const owner = await Promise.race([this.#asked.promise, aborted(giveUp)]);
-    if (owner === undefined) throw windowGone();
-    const outcome = call(owner).catch((error: unknown) => {
-      throw GuardError.is(error) ? error : windowGone(error);
-    });
-    orThrow(await outcome);
+    for (;;) {
+      const owner = await Promise.race([this.#asked.promise, aborted(giveUp)]);
+      if (owner === undefined) throw windowGone();
+      const outcome = await call(owner).catch((error: unknown) => {
+        throw GuardError.is(error) ? error : windowGone(error);
+      });
+      // Said by an owner that goes, and has done nothing: the next one is asked.
+      if (!('code' in outcome && outcome.code === 'window-gone') || giveUp.aborted) {
+        orThrow(outcome);
+        return;
+      }
+      await sleep(askAgainMs);
+    }
   }
 
   #tellWatching(): void {
@@ -350,9 +385,9 @@ export class Group {
     this.#apply({ state: { status: 'failed', code, message: detail } });
   }
 
-  /** Tells what the guard does and is meant to do. A window that is closing keeps its end to itself. */
+  /** Tells what the guard does and is meant to do. A window that goes keeps its end to itself. */
   #publishGuard(): void {
-    if (this.#owning === undefined || this.#closing.signal.aborted) return;
+    if (this.#owning === undefined || this.#closing.signal.aborted || this.#leaving.signal.aborted) return;
     const { state, wanted } = this.#owning.owner.snapshot;
     this.#publish({ ...(state !== this.#snapshot.state && { state }), wanted });
   }

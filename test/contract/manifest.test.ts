@@ -19,6 +19,7 @@ const text = (file: string): string => readFileSync(join(root, file), 'utf8');
 
 interface Setting {
   readonly scope: string;
+  readonly ignoreSync?: boolean;
   readonly default: unknown;
   readonly markdownDescription: string;
 }
@@ -78,8 +79,10 @@ describe('the manifest', () => {
     );
   });
 
-  it('SEC-73: no setting can come from a workspace', () => {
-    for (const [name, { scope }] of Object.entries(configuration.properties)) assert.equal(scope, 'machine', name);
+  it('SEC-73: no setting can come from a workspace, a remote computer, or another computer by sync', () => {
+    for (const [name, { scope, ignoreSync }] of Object.entries(configuration.properties)) {
+      assert.deepEqual([scope, ignoreSync], ['application', true], name);
+    }
   });
 
   it('has defaults that make a valid configuration, on loopback alone', () => {

@@ -136,6 +136,8 @@ export interface EditorOptions {
   readonly port?: number;
   /** Whether folders have to be trusted first, as they have for everybody; no by default. */
   readonly workspaceTrust?: boolean;
+  /** How long an extension host waits for its window to come back, in seconds; 1 by default, 3 hours in real life. */
+  readonly graceSeconds?: number;
   /** Pixels of a picture to a CSS pixel; 1 by default. Of no effect without a window. */
   readonly deviceScaleFactor?: number;
 }
@@ -156,7 +158,7 @@ export class Editor {
       for (const folder of [editor.folder, path.join(editor.root, 'home')]) mkdirSync(folder);
       editor.writeSettings(options.settings ?? {});
       for (const vsix of options.extensions) editor.#run('--install-extension', vsix, '--force');
-      await editor.#serve(options.port ?? (await freePort()), options.workspaceTrust ?? false);
+      await editor.#serve(options.port ?? (await freePort()), options);
       return editor;
     } catch (error) {
       await editor.stop();
@@ -198,13 +200,9 @@ export class Editor {
 
   /** Replaces the user settings. A window that is open sees them after its next reload. */
   writeSettings(settings: Settings): void {
-    // The editor is a remote one to its window: settings of `machine` scope come from the remote computer's file, as soon
-    // as VS Code knows that they are of that scope.
-    for (const place of ['User', 'Machine']) {
-      const file = path.join(this.data, place, 'settings.json');
-      mkdirSync(path.dirname(file), { recursive: true });
-      writeFileSync(file, JSON.stringify({ ...calm, ...settings }, undefined, 2));
-    }
+    const file = path.join(this.data, 'User', 'settings.json');
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, JSON.stringify({ ...calm, ...settings }, undefined, 2));
   }
 
   /** Every file that editor, extensions and browser keep: settings, state, logs, the browser's profile. */
@@ -291,7 +289,7 @@ export class Editor {
     execFileSync(nodePath, [...this.#arguments(), ...args], { env: this.#environment(), stdio: 'pipe' });
   }
 
-  async #serve(port: number, workspaceTrust: boolean): Promise<void> {
+  async #serve(port: number, { workspaceTrust = false, graceSeconds = 1 }: EditorOptions): Promise<void> {
     const logFile = path.join(this.root, 'server.log');
     const log = openSync(logFile, 'a');
     const flags = [
@@ -300,7 +298,7 @@ export class Editor {
       '--ignore-last-opened',
       // Now and then a window that reloads does not end its extension host, which then waits in vain for hours, in the
       // way of the next one. A second, so that it is gone when the next one comes.
-      ...['--reconnection-grace-time', '1'],
+      ...['--reconnection-grace-time', String(graceSeconds)],
       ...(workspaceTrust ? [] : ['--disable-workspace-trust']),
     ];
     const server = spawn(

@@ -136,7 +136,7 @@ describe('the first minutes', () => {
     await guard.run('Check This Machine');
     await workbench.pick('Ollama does not answer');
     await workbench.toastButton('Ollama does not answer', 'Open Setting');
-    await workbench.page.locator('.settings-editor .view-lines').getByText('ollamaGuard.upstream').waitFor();
+    await workbench.page.locator('.settings-editor').getByText('The Ollama behind the endpoint').waitFor();
   });
 
   it('with a setting that is not valid it says so, and asks nothing', async () => {

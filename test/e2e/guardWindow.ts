@@ -23,6 +23,8 @@ export interface GuardWindowOptions {
   readonly extensions?: readonly string[];
   /** Whether folders have to be trusted first; no by default. */
   readonly workspaceTrust?: boolean;
+  /** See EditorOptions. */
+  readonly graceSeconds?: number;
   /** Pixels of a picture to a CSS pixel; 1 by default. */
   readonly deviceScaleFactor?: number;
 }
@@ -48,8 +50,8 @@ export class GuardWindow {
       const port = options.port ?? (await freePort());
       const settings = { 'ollamaGuard.port': port, 'ollamaGuard.upstream': demo.url, ...options.settings };
       const extensions = [guardVsix, ...(options.extensions ?? [])];
-      const { workspaceTrust = false, deviceScaleFactor = 1 } = options;
-      const window = await EditorWindow.open({ extensions, settings, workspaceTrust, deviceScaleFactor });
+      const { workspaceTrust = false, deviceScaleFactor = 1, graceSeconds = 1 } = options;
+      const window = await EditorWindow.open({ extensions, settings, workspaceTrust, deviceScaleFactor, graceSeconds });
       const guard = new GuardWindow(demo, port, window, settings);
       await guard.status.waitFor();
       return guard;

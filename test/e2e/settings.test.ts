@@ -152,6 +152,19 @@ describe('settings', () => {
     });
   }
 
+  for (const [form, write] of Object.entries(forms)) {
+    it(`a remote computer's settings, ${form}, change nothing: a folder's dev container brings some along`, async () => {
+      const { editor } = guard.window;
+      const title = `remote, ${form}`;
+      const file = path.join(editor.data, 'Machine', 'settings.json');
+      mkdirSync(path.dirname(file), { recursive: true });
+      writeFileSync(file, JSON.stringify({ ...write(hostile), 'window.title': title }));
+      await guard.workbench.open(editor.urlOf(`${editor.folder}-calm`));
+      await expectTitle(title);
+      await expectOwnSettings();
+    });
+  }
+
   it("the user's own settings do what is hostile in others", async () => {
     const credential = await resetPassword();
     await guard.workbench.open(guard.window.editor.urlOf(`${guard.window.editor.folder}-calm`));

@@ -297,10 +297,7 @@ describe('sharing an Ollama', () => {
     const holding = (text: string): string[] =>
       files.filter(({ content }) => content.includes(text)).map(({ name }) => name);
 
-    assert.deepEqual(holding('"ollamaGuard.logLevel": "debug"').sort(), [
-      'data/Machine/settings.json',
-      'data/User/settings.json',
-    ]);
+    assert.deepEqual(holding('"ollamaGuard.logLevel": "debug"'), ['data/User/settings.json']);
     assert.match(holding('GET /api/tags alice').join(), /ollama-guard\.ollama-guard.*\.log/);
     assert.ok(files.some(({ name }) => name.startsWith('profile/')));
     assert.ok(secrets.size >= 5);

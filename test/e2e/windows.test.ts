@@ -106,3 +106,27 @@ describe('several windows', () => {
     await guard.expectStatus(texts.status.here, first);
   });
 });
+
+describe('a window that is gone, whose extension host is not', () => {
+  let guard: GuardWindow;
+
+  before(async () => {
+    guard = await GuardWindow.open({ graceSeconds: 600 });
+  });
+  after(() => guard?.close());
+  afterEach((test) => guard.check(test));
+
+  it('leaves guard and users to the next window', async () => {
+    const credential = basic('alice', await guard.addUser('alice', 'viewer'));
+    await guard.run('Start');
+    await guard.expectStatus(texts.status.running);
+    await guard.workbench.crash();
+    assert.equal(guard.window.editor.hostProcesses().length, 1, 'its extension host lives on');
+
+    const next = await guard.openAnother();
+    await guard.expectStatus(texts.status.here, next);
+    assert.equal((await get(`${guard.url}/api/tags`, credential)).status, 200);
+    const other = basic('bob', await guard.addUser('bob', 'viewer', next));
+    assert.equal((await get(`${guard.url}/api/tags`, other)).status, 200);
+  });
+});

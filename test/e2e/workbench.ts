@@ -171,6 +171,15 @@ export class Workbench {
     });
   }
 
+  /** The window dies without having said a word to anybody. */
+  async crash(): Promise<void> {
+    const session = await this.page.context().newCDPSession(this.page);
+    const crashed = this.page.waitForEvent('crash');
+    // A page that has crashed answers nothing, this neither.
+    void session.send('Page.crash').catch(() => undefined);
+    await crashed;
+  }
+
   /** Opens the extension's container in the side bar. */
   async openSideBar(title: string): Promise<void> {
     // A click on the icon of what is open closes it.

@@ -7,13 +7,15 @@ import type { StoredUsers, UserStore } from '../../src/windows/usersKeeper.ts';
 export class JsonUsers implements UserStore {
   readonly #path: string;
   fails = false;
+  /** Like secrets of an extension host whose window has gone. */
+  neverAnswers = false;
 
   constructor(path: string) {
     this.#path = path;
   }
 
   async read(): Promise<StoredUsers> {
-    this.#demand();
+    await this.#demand();
     try {
       return JSON.parse(await readFile(this.#path, 'utf8'));
     } catch (error) {
@@ -23,11 +25,12 @@ export class JsonUsers implements UserStore {
   }
 
   async write(_before: StoredUsers, { users, revision }: StoredUsers): Promise<void> {
-    this.#demand();
+    await this.#demand();
     await writeFileAtomic(this.#path, JSON.stringify({ users, revision }));
   }
 
-  #demand(): void {
+  async #demand(): Promise<void> {
+    if (this.neverAnswers) await new Promise(() => undefined);
     if (this.fails) throw new GuardError('data-unavailable', 'The store fails.');
   }
 }

@@ -19,6 +19,8 @@ const [, mia, adam] = team.users;
 const addMia: UserEdit = { kind: 'add-user', user: mia ?? userOf('nobody', 0) };
 const addAdam: UserEdit = { kind: 'add-user', user: adam ?? userOf('nobody', 0) };
 
+const hasWindow = async () => true;
+
 const invalid = new GuardError('config-invalid', 'A setting is not valid.');
 
 const storedNames = async ({ usersFile }: GroupWindows): Promise<readonly string[]> =>
@@ -269,17 +271,50 @@ test('a window closes at whatever moment, whether it is the first one or follows
   };
   for (let first = 0; first < 2; first++) {
     for (let ms = 0; ms < 40; ms += 2) {
-      const group = new Group({ folder, store, listener });
+      const group = new Group({ folder, store, hasWindow, listener });
       const call = group.endSharing().catch((error: unknown) => GuardError.is(error, 'window-gone'));
       await sleep(ms);
       await group.close();
       assert.notEqual(await call, false);
     }
-    const owner = new Group({ folder, store, listener });
+    const owner = new Group({ folder, store, hasWindow, listener });
     t.after(() => owner.close());
     await owner.endSharing();
   }
   assert.deepEqual(problems, []);
+});
+
+test('an owner whose window has gone leaves the guard to one that asks for something', async (t) => {
+  const windows = await GroupWindows.open(t, 2);
+  const { owner, config } = windows;
+  const [follower] = windows.followers;
+  assert.ok(follower !== undefined);
+  await owner.call('edit', addMia);
+  await owner.call('start', config);
+  await windows.allShow('running');
+  owner.loseWindow();
+  assert.equal(await follower.call('edit', addAdam), undefined);
+  assert.equal(follower.isOwner, true);
+  await windows.until(() => follower.status === 'running');
+  assert.equal(await windows.answer(team.mia.bearer), 200);
+  assert.equal(await windows.answer(team.adam.bearer), 200);
+
+  // It stays out of the way for good, also when there is nobody else.
+  await windows.kill(follower);
+  const [late] = await windows.add(1);
+  assert.equal(late?.isOwner, true);
+  assert.deepEqual(await storedNames(windows), ['mia', 'adam']);
+});
+
+test('an owner whose window has gone leaves the guard to one that opens', async (t) => {
+  const windows = await GroupWindows.open(t, 1);
+  await windows.owner.call('edit', addMia);
+  await windows.owner.call('start', windows.config);
+  windows.owner.loseWindow();
+  const [late] = await windows.add(1);
+  assert.ok(late !== undefined);
+  await windows.until(() => late.isOwner && late.status === 'running');
+  assert.equal(await windows.answer(team.mia.bearer), 200);
 });
 
 test('windows that see many owners come and go are none the worse for it', async (t) => {
@@ -308,6 +343,7 @@ test('a window of another version says so once, and takes over when the others h
   const group = new Group({
     folder,
     store: new JsonUsers(joinPath(folder, 'users.json')),
+    hasWindow,
     listener: {
       onChange: () => shown.push(group.state.status),
       onActivity: () => undefined,

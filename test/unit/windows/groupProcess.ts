@@ -5,10 +5,11 @@ import { Group } from '../../../src/windows/group.ts';
 import type { Snapshot } from '../../../src/windows/messages.ts';
 import { JsonUsers } from '../../support/jsonUsers.ts';
 
-/** What a parent asks for: a call of the group, or that the store works or fails from now on. */
+/** What a parent asks for: a call of the group, that the store works or fails from now on, or that the window goes. */
 export type Asked =
   | { readonly id: number; readonly call: keyof Group; readonly args: readonly unknown[] }
-  | { readonly store: 'works' | 'fails' };
+  | { readonly store: 'works' | 'fails' }
+  | { readonly window: 'gone' };
 
 /** What a window tells its parent. */
 export type Told =
@@ -39,6 +40,7 @@ const store = new JsonUsers(usersFile);
 const group = new Group({
   folder,
   store,
+  hasWindow: async () => !store.neverAnswers,
   listener: {
     onChange: () => show(),
     onActivity: () => tell({ activity: true }),
@@ -60,6 +62,10 @@ function show(): void {
 process.on('message', async (asked: Asked) => {
   if ('store' in asked) {
     store.fails = asked.store === 'fails';
+    return;
+  }
+  if ('window' in asked) {
+    store.neverAnswers = true;
     return;
   }
   const { id, call } = asked;

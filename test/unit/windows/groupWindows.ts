@@ -62,6 +62,11 @@ export class GroupWindow {
     this.#child.send({ store } satisfies Asked);
   }
 
+  /** The window goes, and leaves its extension host behind. */
+  loseWindow(): void {
+    this.#child.send({ window: 'gone' } satisfies Asked);
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
