@@ -6,7 +6,8 @@ import type { User } from '../guard/identity/users.ts';
 import type { Message } from '../guard/message.ts';
 import type { GuardState } from '../guard/state.ts';
 import { ask } from './ask.ts';
-import { type Listener, listenersOn } from './listeners.ts';
+import { listenersOn } from './listeners.ts';
+import type { Listener } from './listenerTables.ts';
 
 /** What the checkup is told. Times are in milliseconds since the epoch. */
 export interface CheckupInput {

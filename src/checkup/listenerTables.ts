@@ -1,4 +1,12 @@
-import type { Listener } from './listeners.ts';
+/** A TCP socket that waits for connections. */
+export interface Listener {
+  /** Such as `127.0.0.1` or `::1`; `0.0.0.0` and `::` are every address of the computer. */
+  readonly address: string;
+  /** Undefined when the system tells it to nobody but another user. */
+  readonly pid?: number;
+  /** The file name of the program, such as `ollama`. */
+  readonly program?: string;
+}
 
 /** A listening socket as Linux lists it: its process is found by the inode. */
 export interface ProcSocket {

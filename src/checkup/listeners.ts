@@ -4,17 +4,15 @@ import { readdir, readFile, readlink } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { systemErrorCode } from '../guard/errors.ts';
-import { type ProcSocket, parseLsof, parseNetstat, parseProcNet, parseTasklist, processOf } from './listenerTables.ts';
-
-/** A TCP socket that waits for connections. */
-export interface Listener {
-  /** Such as `127.0.0.1` or `::1`; `0.0.0.0` and `::` are every address of the computer. */
-  readonly address: string;
-  /** Undefined when the system tells it to nobody but another user. */
-  readonly pid?: number;
-  /** The file name of the program, such as `ollama`. */
-  readonly program?: string;
-}
+import {
+  type Listener,
+  type ProcSocket,
+  parseLsof,
+  parseNetstat,
+  parseProcNet,
+  parseTasklist,
+  processOf,
+} from './listenerTables.ts';
 
 const timeoutMs = 3_000;
 const maxOutputBytes = 4 * 1024 * 1024;

@@ -11,6 +11,7 @@ import type { GuardEvent } from '../guard/usage/events.ts';
 import { GuardHost } from '../threads/guardHost.ts';
 import { connect } from '../threads/messages.ts';
 import type { ControlChannel } from './channel.ts';
+import { Followers } from './followers.ts';
 import { LastUsed } from './lastUsed.ts';
 import {
   type FollowedFunctions,
@@ -70,7 +71,6 @@ const nothing: Snapshot = {
   wanted: null,
 };
 
-type Follower = BirpcReturn<FollowerFunctions, FollowedFunctions>;
 type Followed = BirpcReturn<FollowedFunctions, FollowerFunctions>;
 
 interface Owning {
@@ -87,8 +87,7 @@ export class Group {
   readonly #options: GroupOptions;
   readonly #host: GuardHost;
   readonly #closing = new AbortController();
-  /** The followers of this window, and whether each wants to see activity. */
-  readonly #followers = new Map<Follower, boolean>();
+  readonly #followers = new Followers(() => this.#tellWatching());
   readonly #ended: Promise<void>;
   #snapshot: Snapshot = nothing;
   #owning: Owning | undefined;
@@ -256,7 +255,11 @@ export class Group {
       this.#owning = { owner, users, lastUsed };
       if (wanted !== null) void this.#takeOver(owner, wanted);
       this.#publish(owner.snapshot);
-      membership.onFollower((channel) => this.#lead(channel, owner));
+      const functions = this.#toFollowers(owner);
+      membership.onFollower((channel) => {
+        this.#followers.add(channel, functions, this.#snapshot);
+        void this.#leaveWithoutWindow();
+      });
       this.#asked.resolve(owner);
       this.#tellWatching();
       await aborted(signal);
@@ -277,11 +280,11 @@ export class Group {
     }
   }
 
-  /** Answers a window that follows this one. */
-  #lead(channel: ControlChannel, owner: Owner): void {
+  /** What windows that follow this one may ask of its owner. */
+  #toFollowers(owner: Owner): OwnerFunctions {
     const answer = async (step: () => Promise<Outcome>) =>
       (await this.#leaveWithoutWindow()) ? outcomeOf(Promise.reject(windowGone())) : step();
-    const functions: FollowedFunctions = {
+    return {
       start: (config) => answer(() => owner.start(config)),
       stop: () => answer(() => owner.stop()),
       restart: (config) => answer(() => owner.restart(config)),
@@ -290,23 +293,7 @@ export class Group {
       pauseSharing: (paused) => answer(() => owner.pauseSharing(paused)),
       endSharing: () => answer(() => owner.endSharing()),
       stopRequest: (id) => answer(() => owner.stopRequest(id)),
-      watch: (on) => {
-        if (!this.#followers.has(follower)) return;
-        this.#followers.set(follower, on);
-        this.#tellWatching();
-      },
     };
-    const follower: Follower = connect<FollowerFunctions, FollowedFunctions>(channel, functions, {
-      eventNames: ['onSnapshot', 'onActivity'],
-    });
-    this.#followers.set(follower, false);
-    channel.onClose(() => {
-      this.#followers.delete(follower);
-      follower.$close();
-      this.#tellWatching();
-    });
-    void follower.onSnapshot(this.#snapshot);
-    void this.#leaveWithoutWindow();
   }
 
   /** Leaves the guard to a window that somebody can see, when this one is gone; says whether it does. */
@@ -367,12 +354,12 @@ export class Group {
   #tellWatching(): void {
     void this.#followed?.watch(this.#watching);
     if (this.#owning === undefined) return;
-    this.#host.watchActivity(this.#watching || [...this.#followers.values()].includes(true));
+    this.#host.watchActivity(this.#watching || this.#followers.watch);
   }
 
   #onActivity(activity: Activity): void {
     if (this.#watching) this.#options.listener.onActivity(activity);
-    for (const [follower, watching] of this.#followers) if (watching) void follower.onActivity(activity);
+    this.#followers.publishActivity(activity);
   }
 
   #onUsed(used: Readonly<Record<string, number>>): void {
@@ -395,7 +382,7 @@ export class Group {
   /** Shows a change in this window and tells the others. */
   #publish(change: Partial<Snapshot>): void {
     this.#apply(change);
-    for (const follower of this.#followers.keys()) void follower.onSnapshot(change);
+    this.#followers.publish(change);
   }
 
   #apply(change: Partial<Snapshot>): void {
