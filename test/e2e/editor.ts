@@ -55,6 +55,8 @@ const calm: Settings = {
 const vscodeItself: readonly RegExp[] = [
   // A built-in extension: the JSON one logs to its channel after that was closed.
   /\/lib\/vscode\/extensions\//,
+  // A view that was being drawn when its window went: VS Code's own call into that window.
+  /Unable to refresh tree view \S+: Canceled/,
   // The lock file of the workspace's storage, when the old extension host still holds or just wrote it.
   /vscode\.lock/,
   /SyntaxError: Unexpected end of JSON input\n\s+at JSON\.parse \(<anonymous>\)\n\s+at \w+ \(\S+extensionHostProcess\.js/,
