@@ -66,20 +66,22 @@ export class TokenCounter {
     // A record's only line end is its first byte, so there is one place where a cut one can begin.
     const line = chunk.lastIndexOf(newline);
     const rest = line < at ? 0 : chunk.length - line;
-    this.#begun = rest < record.length && chunk.subarray(line).equals(record.subarray(0, rest)) ? rest : 0;
+    // Without a subarray: each would be an object for the garbage collector, at every record of every stream.
+    const begins = rest > 0 && rest < record.length && chunk.compare(record, 0, rest, line) === 0;
+    this.#begun = begins ? rest : 0;
   }
 
   /** Copies, because a part of a chunk would hold on to all of it, and grows with need: most of many streams are idle. */
   #keepTail(chunk: Buffer): void {
-    const part = chunk.subarray(-tailBytes);
-    const kept = Math.min(this.#filled, tailBytes - part.length);
-    const needed = kept + part.length;
+    const taken = Math.min(chunk.length, tailBytes);
+    const kept = Math.min(this.#filled, tailBytes - taken);
+    const needed = kept + taken;
     if (needed > this.#tail.length) {
       const grown = Buffer.alloc(Math.min(tailBytes, Math.max(needed, 2 * this.#tail.length)));
       this.#tail.copy(grown, 0, this.#filled - kept, this.#filled);
       this.#tail = grown;
     } else if (kept < this.#filled) this.#tail.copyWithin(0, this.#filled - kept, this.#filled);
-    part.copy(this.#tail, kept);
+    chunk.copy(this.#tail, kept, chunk.length - taken);
     this.#filled = needed;
   }
 }
