@@ -109,7 +109,12 @@ describe('the side bar', () => {
 
     const row = workbench.viewRows('Users', 'alice');
     await row.click();
-    await workbench.page.keyboard.press('ArrowRight');
+    // A click unfolds it too, unless the row is drawn anew, with its key below, at that very moment.
+    await until('the row is unfolded', async () => {
+      if ((await row.getAttribute('aria-expanded')) === 'true') return true;
+      await workbench.page.keyboard.press('ArrowRight');
+      return false;
+    });
     const key = workbench.viewRows('Users', /^curl/);
     await key.waitFor();
     await workbench.rowAction(key, 'Revoke API Key');
