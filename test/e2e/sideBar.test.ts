@@ -72,9 +72,16 @@ describe('the side bar', () => {
       labels.join('\n'),
     );
 
-    await workbench.command('Ollama Guard: Focus on Users View');
-    await workbench.page.keyboard.press('ArrowDown');
-    await workbench.page.locator('.sidebar .monaco-list-row.focused').first().waitFor();
+    // The palette gives the focus back as it closes, now and then after the view has taken it.
+    const focused = workbench.view('Users').locator('.monaco-list-row.focused');
+    await until('a user has the focus', async () => {
+      await workbench.command('Ollama Guard: Focus on Users View');
+      await workbench.page.keyboard.press('ArrowDown');
+      return await focused.waitFor({ timeout: 1_000 }).then(
+        () => true,
+        () => false,
+      );
+    });
     await workbench.page.keyboard.press('Shift+F10');
     await workbench.page.getByRole('menuitem', { name: 'Reset Password' }).waitFor();
     await workbench.page.keyboard.press('Escape');
