@@ -2,9 +2,10 @@ import { l10n, type QuickInputButton, type QuickPickItem, ThemeIcon, commands as
 import { type CheckupInput, gatherFacts } from '../../checkup/facts.ts';
 import { type Finding, findings, type Remedy, type Severity } from '../../checkup/findings.ts';
 import { commands } from '../ids.ts';
+import { showError } from '../messages.ts';
 import { passwordStore } from '../passwordStore.ts';
 import { readGuardConfig } from '../settings.ts';
-import { inWords } from '../words.ts';
+import { errorWords, inWords } from '../words.ts';
 import type { CommandContext } from './context.ts';
 
 const icons: Readonly<Record<Severity, string>> = {
@@ -37,7 +38,8 @@ export async function checkMachine(context: CommandContext): Promise<void> {
   const act = (item: FindingItem | undefined) => {
     if (item?.finding === undefined) return;
     pick.hide();
-    void remedy(context, item.finding);
+    // The command is over by now, so nobody else hears of an error.
+    remedy(context, item.finding).catch((error: unknown) => showError(context.log, errorWords(error) ?? String(error)));
   };
   pick.show();
 

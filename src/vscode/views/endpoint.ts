@@ -168,7 +168,6 @@ function connected(users: readonly ConnectedUser[]): Row {
       tooltip: [l10n.t('{0} from {1}', user, address)],
       icon: 'account',
       context: 'endpoint.person',
-      target: user,
     })),
   };
 }
