@@ -6,12 +6,16 @@ import { readFile } from 'node:fs/promises';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseConfig } from '../src/guard/config.ts';
 import { parseUsers } from '../src/guard/identity/users.ts';
+import { createMemoryVault } from '../src/guard/tls/vault.ts';
 import { GuardHost } from '../src/threads/guardHost.ts';
 
 const [upstream = '', usersFile = ''] = process.argv.slice(2);
 const stored: unknown = JSON.parse(await readFile(usersFile, 'utf8'));
 const users = parseUsers((stored as { users: unknown }).users);
-const host = new GuardHost({ onState: () => undefined, onEvents: () => undefined });
+const host = new GuardHost(
+  { onState: () => undefined, onEvents: () => undefined },
+  { vault: createMemoryVault(), redeemInvite: async () => undefined },
+);
 const state = await host.start(parseConfig({ host: '127.0.0.1', port: 0, upstream }), users);
 if (state.status !== 'running') throw new Error(`The guard did not start: ${JSON.stringify(state)}`);
 

@@ -1,6 +1,9 @@
 // Runs the tests that need no editor, in every folder but test/e2e, on the Node that runs this file.
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
+import { installPrograms } from '../test/support/debian.ts';
+
+installPrograms();
 
 const files = globSync('test/{unit,proxy,contract,cli,clients}/**/*.test.ts').sort();
 const { status } = spawnSync(

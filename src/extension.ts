@@ -7,6 +7,7 @@ import { commands as commandIds } from './vscode/ids.ts';
 import { Log } from './vscode/log.ts';
 import { offerRestartOnNewSettings, presentState, showFailures } from './vscode/presentState.ts';
 import { SecretUsers } from './vscode/secretUsers.ts';
+import { createSecretVault } from './vscode/secretVault.ts';
 import { readAutoStart } from './vscode/settings.ts';
 import { StatusBar } from './vscode/statusBar.ts';
 import { createUpstreamWatch } from './vscode/upstreamWatch.ts';
@@ -19,7 +20,12 @@ let running: GuardService | undefined;
 export function activate(context: ExtensionContext): void {
   const channel = window.createOutputChannel('Ollama Guard', { log: true });
   const log = new Log(channel);
-  const guard = new GuardService(context.globalStorageUri.fsPath, new SecretUsers(context.secrets), log);
+  const guard = new GuardService(
+    context.globalStorageUri.fsPath,
+    new SecretUsers(context.secrets),
+    createSecretVault(context.secrets),
+    log,
+  );
   const statusBar = new StatusBar(guard.state);
   const upstream = createUpstreamWatch(guard);
   const keys = new ContextKeys();

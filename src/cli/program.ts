@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import { MiB, parseConfig } from '../guard/config.ts';
+import { applyEdit } from '../guard/identity/userEdit.ts';
 import { type Role, roleNames } from '../guard/policy/policy.ts';
 import { HashClient } from '../threads/hashClient.ts';
 import { curlFor } from './curl.ts';
@@ -22,6 +23,7 @@ import {
   userRemove,
 } from './users.ts';
 import { UsersFile } from './usersFile.ts';
+import { createVaultFiles } from './vaultFiles.ts';
 
 const defaultListen = '127.0.0.1:11435';
 const defaultUpstream = 'http://127.0.0.1:11434';
@@ -95,6 +97,9 @@ export function createProgram(terminal: Terminal, version: string): Command {
         users: await file.read(),
         logFormat: options.logFormat,
         terminal,
+        vault: createVaultFiles(folder),
+        redeemInvite: (inviteId, key) =>
+          file.update((users) => applyEdit(users, { kind: 'redeem-invite', inviteId, key })),
         onListening: async (url, setUsers) => {
           await endpoint.write(url).catch((error: unknown) => terminal.say(dataUnavailable(folder, error).message));
           const unwatch = file.watch(setUsers, (error) =>

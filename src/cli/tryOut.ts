@@ -5,6 +5,7 @@ import { upstreamAnswers } from '../guard/forward/probe.ts';
 import { addApiKey, addUser } from '../guard/identity/users.ts';
 import { curlCommand } from '../guard/share/curl.ts';
 import { defaultShell } from '../guard/share/shell.ts';
+import { createMemoryVault } from '../guard/tls/vault.ts';
 import { serve } from './serve.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -31,6 +32,8 @@ export async function tryOut(terminal: Terminal, ollama: string, port: number): 
       users,
       logFormat: 'pretty',
       terminal,
+      vault: createMemoryVault(),
+      redeemInvite: async () => users,
       onListening: async (url) => {
         terminal.out(`listening on ${url}`);
         terminal.say('Paste this into another shell; without the key it answers 401:');

@@ -45,9 +45,10 @@ export class UsersFile {
   /**
    * Changes the users while no other process does. What was there is read under the lock, so no change is lost.
    *
+   * @returns the users after it.
    * @throws GuardError what `change` throws, and what `read` throws; then nothing is written.
    */
-  async update(change: (users: readonly User[]) => readonly User[]): Promise<void> {
+  async update(change: (users: readonly User[]) => readonly User[]): Promise<readonly User[]> {
     let lost: Error | undefined;
     const release = await lock(this.path, {
       realpath: false,
@@ -65,6 +66,7 @@ export class UsersFile {
       await writeFileAtomic(this.path, text, { mode: 0o600 }).catch((error: unknown) => {
         throw dataUnavailable(this.path, error);
       });
+      return users;
     } finally {
       await release().catch(() => undefined);
     }

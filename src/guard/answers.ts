@@ -8,6 +8,7 @@ import { type Dialect, dialectOf } from './routes.ts';
 const refusals = {
   'bad-request': [400, 'This request is malformed.'],
   'bad-target': [400, 'This path is not written in its plain form.'],
+  'plain-http': [400, 'This endpoint is encrypted. Write https:// in place of http://.'],
   'unexpected-body': [400, 'This method and path take no body.'],
   unauthenticated: [401, 'Sign in with a user name and password, or with an API key as a Bearer token.'],
   'foreign-host': [403, 'This host name is not configured here. Use the address the owner gave you.'],

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod/mini';
 import { GuardError } from './errors.ts';
+import { tlsConfig } from './tls/tlsConfig.ts';
 
 /** A number of bytes in one MiB. */
 export const MiB = 1024 * 1024;
@@ -45,6 +46,9 @@ const guardConfig = z.strictObject({
   ),
   /** Browser origins that may call; none by default. */
   allowedOrigins: z._default(z.array(origin), []),
+  tls: z._default(tlsConfig, { mode: 'off' }),
+  /** Whether programs on this computer may speak plain HTTP to an endpoint that encrypts. */
+  plainOnLoopback: z._default(z.boolean(), false),
   maxBodyBytes: z._default(z.int().check(z.positive()), 64 * MiB),
   /** Until the headers of a request are complete. */
   headersTimeoutMs: z._default(milliseconds, 10_000),
@@ -89,9 +93,14 @@ export function isLoopback(address: string): boolean {
   return address === 'localhost' || address === '::1' || /^(::ffff:)?127\./i.test(address);
 }
 
-/** `http://HOST:PORT`, with an IPv6 address in brackets. */
-export function endpointUrl(address: string, port: number): string {
-  return `http://${isIP(address) === 6 ? `[${address}]` : address}:${port}`;
+/** `http://HOST:PORT` or `https://HOST:PORT`, with an IPv6 address in brackets. */
+export function endpointUrl(address: string, port: number, scheme: 'http' | 'https' = 'http'): string {
+  return `${scheme}://${isIP(address) === 6 ? `[${address}]` : address}:${port}`;
+}
+
+/** What to write before an address of an endpoint of this configuration. */
+export function schemeOf({ tls, plainOnLoopback }: GuardConfig, address: string): 'http' | 'https' {
+  return tls.mode === 'off' || (plainOnLoopback && isLoopback(address)) ? 'http' : 'https';
 }
 
 function sameEndpoint({ host: address, port, upstream: target }: GuardConfig): boolean {

@@ -1,23 +1,35 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { createFailedLogins, type FailedLogins } from './admission/failedLogins.ts';
 import { type RefusalCode, type RefusalDetails, refuse } from './answers.ts';
-import { endpointUrl, type GuardConfig, isLoopback } from './config.ts';
+import { endpointUrl, type GuardConfig, isLoopback, schemeOf } from './config.ts';
 import { canonicalAddress, plainAddress } from './entry/address.ts';
 import { bodyProblem, hasBody } from './entry/body.ts';
 import { framingProblem } from './entry/framing.ts';
 import { createHostRule, hostOf } from './entry/host.ts';
-import { close, createListener, listen, listeningAt } from './entry/listener.ts';
+import {
+  close,
+  createListener,
+  isEncrypted,
+  type Listener,
+  listen,
+  listeningAt,
+  staysOnThisComputer,
+} from './entry/listener.ts';
 import { allowOrigin, answerPreflight, isForeignPage, isPreflight } from './entry/origin.ts';
 import { canonicalPath } from './entry/target.ts';
 import { GuardError } from './errors.ts';
 import { createForward, type Forward } from './forward/forward.ts';
 import { Authenticator, type ComparePassword, type Identity } from './identity/authenticator.ts';
 import { readCredential } from './identity/credentials.ts';
-import type { User } from './identity/users.ts';
+import type { ApiKeyRecord, User } from './identity/users.ts';
 import { decide } from './policy/policy.ts';
 import { routesOf } from './routes.ts';
 import { isSharedWith, reaches, type Share, type SharedAddress } from './share/sharedAddress.ts';
+import type { EndpointTls } from './tls/certificate.ts';
+import { EndpointCertificate } from './tls/endpointCertificate.ts';
+import type { Vault } from './tls/vault.ts';
 import { type Report, Reporter } from './usage/events.ts';
 import { watchModel } from './usage/modelScanner.ts';
 import { watchTokens } from './usage/tokenCounter.ts';
@@ -30,6 +42,12 @@ export interface GuardOptions {
   readonly comparePassword: ComparePassword;
   /** Gets events and counts in batches. */
   readonly onReport: (report: Report) => void;
+  /** Where private keys are kept. */
+  readonly vault: Vault;
+  /** Exchanges an invite for an API key, once and for all; see GuardHostPorts. */
+  readonly redeemInvite: (inviteId: string, key: ApiKeyRecord) => Promise<void>;
+  /** Called when the certificate, or what stands in the way of a newer one, has changed. */
+  readonly onTls: (tls: EndpointTls) => void;
   readonly failedLogins?: FailedLogins;
 }
 
@@ -45,7 +63,8 @@ const expiryCheckMs = 1_000;
 /** The running guard: the steps of a request's way, strung together. */
 export class Guard {
   readonly #config: GuardConfig;
-  readonly #server: Server;
+  readonly #certificate: EndpointCertificate;
+  readonly #server: Listener;
   readonly #forward: Forward;
   readonly #authenticator: Authenticator;
   readonly #reporter: Reporter;
@@ -58,7 +77,7 @@ export class Guard {
   /** Connections that have not made a request yet. */
   readonly #fresh = new Set<Socket>();
   /** What took a connection. */
-  readonly #cameBy = new WeakMap<Socket, Server>();
+  readonly #cameBy = new WeakMap<Socket, Listener>();
   readonly #expiryCheck = setInterval(() => this.#endStaleStreams(), expiryCheckMs).unref();
   #userCount: number;
   #share: Share | undefined;
@@ -66,8 +85,10 @@ export class Guard {
   #sharing: Promise<unknown> = Promise.resolve();
   #stopping = false;
 
-  private constructor({ config, users, comparePassword, onReport, failedLogins }: GuardOptions) {
+  private constructor({ config, users, comparePassword, onReport, vault, onTls, failedLogins }: GuardOptions) {
     this.#config = config;
+    const { tls, allowedHosts } = config;
+    this.#certificate = new EndpointCertificate({ config: tls, allowedHosts, vault, onChange: onTls });
     this.#server = this.#createServer();
     this.#forward = createForward(config);
     this.#authenticator = new Authenticator({ comparePassword, failedLogins: failedLogins ?? createFailedLogins() });
@@ -81,20 +102,32 @@ export class Guard {
   /**
    * Starts a guard; it answers when the promise is fulfilled.
    *
-   * @throws GuardError `no-users` beyond loopback, or what stands in the way of listening.
+   * @throws GuardError `no-users` beyond loopback, or what stands in the way of listening or of a certificate.
    */
   static async start(options: GuardOptions): Promise<Guard> {
     const { host, port } = options.config;
     demandUser(host, options.users.length);
     const guard = new Guard(options);
     await listen(guard.#server, host, port);
+    try {
+      // A directory may want to see this endpoint listen first.
+      await guard.#certificate.open();
+    } catch (error) {
+      await guard.stop(0);
+      throw error;
+    }
     return guard;
   }
 
   /** Where the guard listens, such as `http://127.0.0.1:11435`. */
   get url(): string {
     const { address, port } = listeningAt(this.#server);
-    return endpointUrl(address, port);
+    return endpointUrl(address, port, schemeOf(this.#config, address));
+  }
+
+  /** How it encrypts; undefined while nothing is encrypted. */
+  get tls(): EndpointTls | undefined {
+    return this.#certificate.tls;
   }
 
   /** Replaces the users. Applies to the next request; streams whose user or key is gone end now. */
@@ -136,13 +169,14 @@ export class Guard {
     const share = plan && (await this.#openShare(plan, before));
     const replaced = before?.server === share?.server ? undefined : before?.server;
     if (this.#stopping) {
-      if (share?.server !== before?.server) await cut(share?.server);
+      if (share?.server !== before?.server) await this.#cut(share?.server);
       return undefined;
     }
     this.#share = share;
     this.#endStaleStreams();
-    const url = share && endpointUrl(share.address, listeningAt(this.#server).port);
-    await cut(replaced);
+    const url =
+      share && endpointUrl(share.address, listeningAt(this.#server).port, schemeOf(this.#config, share.address));
+    await this.#cut(replaced);
     return url;
   }
 
@@ -158,21 +192,37 @@ export class Guard {
     return { host, address: listeningAt(server).address, server, users: allowed };
   }
 
-  #createServer(): Server {
-    const server = createListener(this.#config, (req, res) => this.#handle(req, res));
-    server.on('connection', (socket) => {
-      this.#cameBy.set(socket, server);
-      this.#fresh.add(socket);
-      socket.once('close', () => {
-        this.#fresh.delete(socket);
-        this.#activity.signedOut(socket);
-      });
-    });
+  #createServer(): Listener {
+    const server = createListener(
+      this.#config,
+      {
+        onRequest: (req, res) => this.#handle(req, res),
+        onConnection: (socket) => {
+          this.#cameBy.set(socket, server);
+          this.#fresh.add(socket);
+          socket.once('close', () => {
+            this.#fresh.delete(socket);
+            this.#activity.signedOut(socket);
+          });
+        },
+      },
+      this.#certificate.challenges,
+    );
+    if (isHttps(server)) this.#certificate.presentOn(server);
     return server;
   }
 
+  /** Stops listening and cuts what came by it. */
+  async #cut(server: Listener | undefined): Promise<void> {
+    if (server === undefined) return;
+    if (isHttps(server)) this.#certificate.forget(server);
+    const closed = close(server);
+    server.closeAllConnections();
+    await closed;
+  }
+
   /** Everything that listens. */
-  get #servers(): readonly Server[] {
+  get #servers(): readonly Listener[] {
     return this.#share?.server === undefined ? [this.#server] : [this.#server, this.#share.server];
   }
 
@@ -198,6 +248,7 @@ export class Guard {
   async stop(drainMs: number): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#expiryCheck);
+    this.#certificate.close();
     const servers = this.#servers;
     const closed = Promise.all(servers.map(close));
     this.#closeIdleConnections();
@@ -266,7 +317,14 @@ export class Guard {
     if (path === undefined) return 'bad-target';
     const host = hostOf(req.headers.host ?? '');
     if (host === undefined || !this.#isOwnHost(host)) return 'foreign-host';
-    return isForeignPage(req.headers, this.#origins) ? 'foreign-origin' : undefined;
+    if (isForeignPage(req.headers, this.#origins)) return 'foreign-origin';
+    return this.#mayBePlain(req.socket) ? undefined : 'plain-http';
+  }
+
+  /** Whether a connection may do without encryption, or has it. */
+  #mayBePlain(socket: Socket): boolean {
+    const { tls, plainOnLoopback } = this.#config;
+    return tls.mode === 'off' || isEncrypted(socket) || (plainOnLoopback && staysOnThisComputer(socket));
   }
 
   /** Each pipelined request would take a connection to Ollama, so a client connection may not hold many. */
@@ -367,12 +425,8 @@ function demandUser(host: string, users: number): void {
   );
 }
 
-/** Stops listening and cuts what came by it. */
-async function cut(server: Server | undefined): Promise<void> {
-  if (server === undefined) return;
-  const closed = close(server);
-  server.closeAllConnections();
-  await closed;
+function isHttps(server: Listener): server is HttpsServer {
+  return 'setSecureContext' in server;
 }
 
 /** What the guard answers itself, by path; the texts of both are public. */

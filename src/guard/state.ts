@@ -1,6 +1,7 @@
 import type { GuardErrorCode } from './errors.ts';
 import type { Message } from './message.ts';
 import type { Sharing } from './share/sharing.ts';
+import type { EndpointTls } from './tls/certificate.ts';
 import type { Counts } from './usage/events.ts';
 
 /** What is known of a guard that answers. */
@@ -10,6 +11,8 @@ export interface Endpoint {
   readonly upstream: string;
   readonly users: number;
   readonly counts: Counts;
+  /** Left out while nothing is encrypted. */
+  readonly tls?: EndpointTls;
   /** Present from Start Sharing until its end, paused or not. */
   readonly sharing?: Sharing;
 }

@@ -3,16 +3,25 @@ import { Worker } from 'node:worker_threads';
 import type { GuardConfig } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
 import { checkPassword } from '../guard/identity/password.ts';
-import type { User } from '../guard/identity/users.ts';
-import { inEnglish } from '../guard/message.ts';
+import type { ApiKeyRecord, User } from '../guard/identity/users.ts';
 import type { SharedAddress } from '../guard/share/sharedAddress.ts';
 import type { Sharing } from '../guard/share/sharing.ts';
 import type { GuardState } from '../guard/state.ts';
+import type { EndpointTls } from '../guard/tls/certificate.ts';
+import type { Vault } from '../guard/tls/vault.ts';
 import type { Activity } from '../guard/usage/activity.ts';
 import type { GuardEvent, Report } from '../guard/usage/events.ts';
 import { guardThreadEntry } from './entries.ts';
 import { HashClient } from './hashClient.ts';
-import { connect, type GuardHostFunctions, type GuardThreadData, type GuardThreadFunctions } from './messages.ts';
+import {
+  connect,
+  type Failure,
+  failureOf,
+  type GuardHostFunctions,
+  type GuardThreadData,
+  type GuardThreadFunctions,
+  throwFailure,
+} from './messages.ts';
 
 /** Gets the state whenever it changes, and the events of the guard. */
 export interface GuardHostListener {
@@ -22,6 +31,19 @@ export interface GuardHostListener {
   onActivity?(activity: Activity): void;
   /** Gets ids of users and API keys that signed in, and when, in milliseconds since the epoch. */
   onUsed?(used: Readonly<Record<string, number>>): void;
+}
+
+/** What a guard needs its host for. */
+export interface GuardHostPorts {
+  /** Where private keys are kept. */
+  readonly vault: Vault;
+  /**
+   * Exchanges an invite for an API key, once and for all: the users are stored, and `setUsers` was called, when it
+   * resolves.
+   *
+   * @throws GuardError `invite-unknown`, `data-unavailable`, `data-damaged`.
+   */
+  readonly redeemInvite: (inviteId: string, key: ApiKeyRecord) => Promise<void>;
 }
 
 /** A guard that does not stop within its drain and this many milliseconds more is ended with its thread. */
@@ -44,6 +66,7 @@ interface GuardThread {
  */
 export class GuardHost {
   readonly #listener: GuardHostListener;
+  readonly #ports: GuardHostPorts;
   readonly #hash = new HashClient((error) => this.#threadDied(error));
   #state: GuardState = { status: 'stopped' };
   #thread: GuardThread | undefined;
@@ -53,8 +76,9 @@ export class GuardHost {
   /** Start and stop wait for one another here. */
   #last: Promise<void> = Promise.resolve();
 
-  constructor(listener: GuardHostListener) {
+  constructor(listener: GuardHostListener, ports: GuardHostPorts) {
     this.#listener = listener;
+    this.#ports = ports;
   }
 
   get state(): GuardState {
@@ -110,8 +134,7 @@ export class GuardHost {
     if (this.#state.status !== 'running') return undefined;
     const result = await this.#thread?.calls.share(plan).catch(() => undefined);
     if (result === undefined || 'url' in result) return result?.url;
-    const { code, detail } = result;
-    throw code === undefined ? new Error(inEnglish(detail)) : new GuardError(code, detail.text, { args: detail.args });
+    throwFailure(result);
   }
 
   /** Shows sharing in the state, for as long as this guard runs. */
@@ -152,7 +175,9 @@ export class GuardHost {
       const result = await thread.calls.start(config, users);
       if ('url' in result) {
         const counts = { served: 0, active: 0 };
-        this.#setState({ status: 'running', url: result.url, upstream: config.upstream, users: users.length, counts });
+        const { url, tls } = result;
+        const endpoint = { url, upstream: config.upstream, users: users.length, counts, ...(tls && { tls }) };
+        this.#setState({ status: 'running', ...endpoint });
         if (this.#users !== users) this.setUsers(this.#users);
         if (this.#watching) this.watchActivity(true);
         return;
@@ -192,6 +217,10 @@ export class GuardHost {
     });
     const calls = connect<GuardThreadFunctions, GuardHostFunctions>(worker, {
       onReport: (report) => this.#onReport(report),
+      onTls: (tls) => this.#onTls(tls),
+      readVault: (entry) => asResult(this.#ports.vault.read(entry)),
+      writeVault: (entry, text) => asResult(this.#ports.vault.write(entry, text).then(() => undefined)),
+      redeemInvite: (inviteId, key) => this.#redeemInvite(inviteId, key),
     });
     const thread = { worker, calls };
     const died = (reason: string) => {
@@ -211,6 +240,16 @@ export class GuardHost {
     this.#listener.onEvents(events, dropped);
     if (Object.keys(used).length > 0) this.#listener.onUsed?.(used);
     if (activity !== undefined) this.#listener.onActivity?.(activity);
+  }
+
+  /** Undefined when it was done; then the guard thread has been told of the new key before this arrives. */
+  async #redeemInvite(inviteId: string, key: ApiKeyRecord): Promise<Failure | undefined> {
+    const result = await asResult(this.#ports.redeemInvite(inviteId, key).then(() => undefined));
+    return 'text' in result ? undefined : result;
+  }
+
+  #onTls(tls: EndpointTls): void {
+    if (this.#state.status === 'running') this.#setState({ ...this.#state, tls });
   }
 
   /** Fails closed: without either thread nobody is let in, and the owner is told. */
@@ -233,5 +272,14 @@ export class GuardHost {
     if (state.status === this.#state.status && state.status === 'stopped') return;
     this.#state = state;
     this.#listener.onState(state);
+  }
+}
+
+/** Errors lose their class on the way to the guard thread. */
+async function asResult(text: Promise<string | undefined>): Promise<{ readonly text: string | undefined } | Failure> {
+  try {
+    return { text: await text };
+  } catch (error) {
+    return failureOf(error) ?? { code: undefined, detail: { text: '{reason}', args: { reason: String(error) } } };
   }
 }

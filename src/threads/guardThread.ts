@@ -1,14 +1,16 @@
 // Worker entry: listener, gate and forwarding, on Node's own `http` and an event loop of their own.
 import { parentPort, workerData } from 'node:worker_threads';
-import { GuardError } from '../guard/errors.ts';
 import { Guard } from '../guard/guard.ts';
 import {
   connect,
   type Failure,
+  failureOf,
   type GuardHostFunctions,
   type GuardThreadData,
   type GuardThreadFunctions,
   type HashThreadFunctions,
+  throwFailure,
+  type VaultResult,
 } from './messages.ts';
 
 if (parentPort === null) throw new Error('guardThread runs as a worker');
@@ -25,8 +27,17 @@ const functions: GuardThreadFunctions = {
         users,
         comparePassword: (password, hash) => hashThread.compare(password, hash),
         onReport: (report) => void host.onReport(report),
+        vault: {
+          read: async (entry) => textOf(await host.readVault(entry)),
+          write: async (entry, text) => void textOf(await host.writeVault(entry, text)),
+        },
+        redeemInvite: async (inviteId, key) => {
+          const failed = await host.redeemInvite(inviteId, key);
+          if (failed !== undefined) throwFailure(failed);
+        },
+        onTls: (tls) => void host.onTls(tls),
       });
-      return { url: guard.url };
+      return { url: guard.url, tls: guard.tls };
     } catch (error) {
       return failure(error, 'The guard could not start: {reason}');
     }
@@ -49,8 +60,13 @@ const functions: GuardThreadFunctions = {
 
 /** @param text what to say of an error nobody foresaw, with a place for its `{reason}`. */
 function failure(error: unknown, text: string): Failure {
-  if (GuardError.is(error)) return { code: error.code, detail: error.detail };
-  return { code: undefined, detail: { text, args: { reason: String(error) } } };
+  return failureOf(error) ?? { code: undefined, detail: { text, args: { reason: String(error) } } };
 }
 
-const host = connect<GuardHostFunctions, GuardThreadFunctions>(parentPort, functions, { eventNames: ['onReport'] });
+function textOf(result: VaultResult): string | undefined {
+  return 'text' in result ? result.text : throwFailure(result);
+}
+
+const host = connect<GuardHostFunctions, GuardThreadFunctions>(parentPort, functions, {
+  eventNames: ['onReport', 'onTls'],
+});

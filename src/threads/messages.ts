@@ -1,10 +1,12 @@
 import type { MessagePort } from 'node:worker_threads';
 import { type BirpcOptions, type BirpcReturn, createBirpc } from 'birpc';
 import type { GuardConfig } from '../guard/config.ts';
-import type { GuardErrorCode } from '../guard/errors.ts';
-import type { User } from '../guard/identity/users.ts';
-import type { Message } from '../guard/message.ts';
+import { GuardError, type GuardErrorCode } from '../guard/errors.ts';
+import type { ApiKeyRecord, User } from '../guard/identity/users.ts';
+import { inEnglish, type Message } from '../guard/message.ts';
 import type { SharedAddress } from '../guard/share/sharedAddress.ts';
+import type { EndpointTls } from '../guard/tls/certificate.ts';
+import type { VaultEntry } from '../guard/tls/vault.ts';
 import type { Report } from '../guard/usage/events.ts';
 
 /** Why something failed. Errors lose their class on the way between threads, so code and words travel as data. */
@@ -15,10 +17,13 @@ export interface Failure {
 }
 
 /** How a start went. */
-export type StartResult = { readonly url: string } | Failure;
+export type StartResult = { readonly url: string; readonly tls: EndpointTls | undefined } | Failure;
 
 /** How sharing went; without a URL nothing is shared. */
 export type ShareResult = { readonly url: string | undefined } | Failure;
+
+/** What the vault holds, once it was read or written. */
+export type VaultResult = { readonly text: string | undefined } | Failure;
 
 /** What the guard thread does for the host. */
 export interface GuardThreadFunctions {
@@ -33,6 +38,10 @@ export interface GuardThreadFunctions {
 /** What the host takes from the guard thread. */
 export interface GuardHostFunctions {
   onReport(report: Report): void;
+  onTls(tls: EndpointTls): void;
+  readVault(entry: VaultEntry): Promise<VaultResult>;
+  writeVault(entry: VaultEntry, text: string): Promise<VaultResult>;
+  redeemInvite(inviteId: string, key: ApiKeyRecord): Promise<Failure | undefined>;
 }
 
 /** What the hash thread does for both. */
@@ -68,4 +77,14 @@ export function connect<Remote extends object, Local extends object>(
     post: (message) => channel.postMessage(message),
     on: (listener) => channel.on('message', listener),
   });
+}
+
+/** An expected failure as data. Undefined when nobody foresaw it. */
+export function failureOf(error: unknown): Failure | undefined {
+  return GuardError.is(error) ? { code: error.code, detail: error.detail } : undefined;
+}
+
+/** @throws GuardError the failure that a result is; Error for one that nobody foresaw. */
+export function throwFailure({ code, detail }: Failure): never {
+  throw code === undefined ? new Error(inEnglish(detail)) : new GuardError(code, detail.text, { args: detail.args });
 }

@@ -5,6 +5,7 @@ import type { UserEdit } from '../guard/identity/userEdit.ts';
 import type { User } from '../guard/identity/users.ts';
 import type { SharePlan } from '../guard/share/sharing.ts';
 import type { Endpoint, GuardState } from '../guard/state.ts';
+import type { Vault } from '../guard/tls/vault.ts';
 import type { Activity } from '../guard/usage/activity.ts';
 import { Group } from '../windows/group.ts';
 import type { Snapshot } from '../windows/messages.ts';
@@ -48,10 +49,11 @@ export class GuardService implements Disposable {
   readonly onDidFail = this.#failed.event;
 
   /** @param folder one that all windows have in common. */
-  constructor(folder: string, users: SecretUsers, log: Log) {
+  constructor(folder: string, users: SecretUsers, vault: Vault, log: Log) {
     this.#group = new Group({
       folder,
       store: users,
+      vault,
       hasWindow,
       listener: {
         onChange: (change) => {

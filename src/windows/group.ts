@@ -6,6 +6,7 @@ import type { UserEdit } from '../guard/identity/userEdit.ts';
 import type { User } from '../guard/identity/users.ts';
 import type { SharePlan } from '../guard/share/sharing.ts';
 import type { GuardState } from '../guard/state.ts';
+import type { Vault } from '../guard/tls/vault.ts';
 import type { Activity } from '../guard/usage/activity.ts';
 import type { GuardEvent } from '../guard/usage/events.ts';
 import { GuardHost } from '../threads/guardHost.ts';
@@ -34,6 +35,8 @@ export interface GroupOptions {
   /** A folder all windows have in common. */
   readonly folder: string;
   readonly store: UserStore;
+  /** Where private keys are kept. */
+  readonly vault: Vault;
   readonly listener: GroupListener;
   /**
    * Whether there still is a window. An extension host outlives its own for hours where VS Code is remote, waiting for it
@@ -100,12 +103,21 @@ export class Group {
 
   constructor(options: GroupOptions) {
     this.#options = options;
-    this.#host = new GuardHost({
-      onState: () => this.#publishGuard(),
-      onActivity: (activity) => this.#onActivity(activity),
-      onUsed: (used) => this.#onUsed(used),
-      onEvents: (events, dropped) => options.listener.onEvents(events, dropped),
-    });
+    this.#host = new GuardHost(
+      {
+        onState: () => this.#publishGuard(),
+        onActivity: (activity) => this.#onActivity(activity),
+        onUsed: (used) => this.#onUsed(used),
+        onEvents: (events, dropped) => options.listener.onEvents(events, dropped),
+      },
+      {
+        vault: options.vault,
+        redeemInvite: async (inviteId, key) => {
+          if (this.#owning === undefined) throw windowGone();
+          await this.#owning.users.edit({ kind: 'redeem-invite', inviteId, key });
+        },
+      },
+    );
     this.#ended = this.#stayTogether();
   }
 

@@ -58,7 +58,13 @@ export async function startBundledGuard(
   worker.stderr.setEncoding('utf8').on('data', (text: string) => {
     written += text;
   });
-  const calls = connect<GuardThreadFunctions, GuardHostFunctions>(worker, { onReport: () => {} });
+  const calls = connect<GuardThreadFunctions, GuardHostFunctions>(worker, {
+    onReport: () => {},
+    onTls: () => {},
+    readVault: async () => ({ text: undefined }),
+    writeVault: async () => ({ text: undefined }),
+    redeemInvite: async () => undefined,
+  });
   const result = await calls.start(parseConfig({ host: '127.0.0.1', port: 0, upstream }), team.users);
   if (!('url' in result)) throw new Error(inEnglish(result.detail));
   return {

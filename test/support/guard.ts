@@ -2,7 +2,10 @@ import type { TestContext } from 'node:test';
 import bcrypt from 'bcryptjs';
 import { type GuardConfigInput, parseConfig } from '../../src/guard/config.ts';
 import { Guard, type GuardOptions } from '../../src/guard/guard.ts';
+import { applyEdit } from '../../src/guard/identity/userEdit.ts';
 import type { User } from '../../src/guard/identity/users.ts';
+import type { EndpointTls } from '../../src/guard/tls/certificate.ts';
+import { createMemoryVault, type Vault } from '../../src/guard/tls/vault.ts';
 import type { Activity } from '../../src/guard/usage/activity.ts';
 import type { GuardEvent, Report } from '../../src/guard/usage/events.ts';
 import type { FakeOllama } from './fakeOllama.ts';
@@ -12,6 +15,7 @@ import { Signal } from './signal.ts';
 
 /** What a test may choose of its guard. */
 export interface TestGuardOptions {
+  readonly vault?: Vault;
   readonly users?: readonly User[];
   readonly config?: Partial<GuardConfigInput>;
   readonly failedLogins?: GuardOptions['failedLogins'];
@@ -27,6 +31,8 @@ export interface TestGuard {
   readonly compares: { readonly password: string; readonly hash: string }[];
   /** Every event reported so far. */
   readonly events: GuardEvent[];
+  /** How it encrypts, as told after the start. */
+  readonly described: EndpointTls[];
   /** Every report so far. */
   readonly reports: Report[];
   /** One request on a connection of its own. */
@@ -46,6 +52,8 @@ export async function startGuard(
   const compares: TestGuard['compares'] = [];
   const events: GuardEvent[] = [];
   const reports: Report[] = [];
+  const described: EndpointTls[] = [];
+  const redeemable = { users: options.users ?? team.users };
   const changed = new Signal();
   const compare = options.comparePassword ?? ((password, hash) => bcrypt.compare(password, hash));
   const config = parseConfig({
@@ -60,6 +68,16 @@ export async function startGuard(
     comparePassword: (password, hash) => {
       compares.push({ password, hash });
       return compare(password, hash);
+    },
+    vault: options.vault ?? createMemoryVault(),
+    redeemInvite: async (inviteId, key) => {
+      const users = applyEdit(redeemable.users, { kind: 'redeem-invite', inviteId, key });
+      redeemable.users = users;
+      guard.setUsers(users);
+    },
+    onTls: (tls) => {
+      described.push(tls);
+      changed.notify();
     },
     onReport: (report) => {
       events.push(...report.events);
@@ -76,6 +94,7 @@ export async function startGuard(
     compares,
     events,
     reports,
+    described,
     call: (what) => request(t, port, what),
     event: (type) => changed.until(() => events.find((event) => event.type === type) as never),
     activity: (check) =>

@@ -5,6 +5,7 @@ import { GuardError } from '../../src/guard/errors.ts';
 import { Guard } from '../../src/guard/guard.ts';
 import { startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard } from '../support/guard.ts';
+import { noPorts } from '../support/guardPorts.ts';
 import { team } from '../support/people.ts';
 
 const upstream = 'http://127.0.0.1:1';
@@ -14,6 +15,8 @@ const start = (config: { host: string; port: number }, users = team.users) =>
     users,
     comparePassword: async () => false,
     onReport: () => {},
+    onTls: () => {},
+    ...noPorts(),
   });
 
 test('SEC-1: beyond loopback it does not start without a user', async (t) => {

@@ -1,8 +1,19 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
+import {
+  createServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
+import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { type RefusalCode, refusalBody, refusalStatus } from '../answers.ts';
 import type { GuardConfig } from '../config.ts';
+import { isLoopback } from '../config.ts';
 import { GuardError, systemErrorCode } from '../errors.ts';
+import { tlsOptions } from '../tls/endpointCertificate.ts';
+import type { Challenges } from '../tls/source.ts';
+import { sniff } from './sniff.ts';
 
 /** Connections beyond this are closed at once; 1,000 streams and their owners' other requests fit in. */
 const maxConnections = 8_192;
@@ -53,12 +64,59 @@ const listenErrors: Readonly<Record<string, (args: ListenArguments, cause: unkno
 /** What the listener hands on: a request whose headers are complete and well-formed. */
 export type RequestHandler = (req: IncomingMessage, res: ServerResponse) => void;
 
+/** What takes connections, encrypted or not. */
+export type Listener = HttpServer | HttpsServer;
+
+/** What a listener hands on. */
+export interface ListenerEvents {
+  readonly onRequest: RequestHandler;
+  /** Called with what requests will come by: `req.socket`. */
+  readonly onConnection: (socket: Socket) => void;
+}
+
 /**
  * The HTTP server, with every limit on what arrives set explicitly (SEC-66): header size and time, idle bodies, idle
- * readers, number of connections. Not yet listening.
+ * readers, number of connections. Not yet listening, and without a certificate.
+ *
+ * With TLS it takes plain HTTP on the same port too: `isEncrypted` tells them apart, and whoever handles the request
+ * says what may come that way.
  */
-export function createListener(config: GuardConfig, handle: RequestHandler): Server {
-  const server = createServer({
+export function createListener(config: GuardConfig, events: ListenerEvents, challenges: Challenges): Listener {
+  const limits = limitsOf(config);
+  const { onConnection } = events;
+  if (config.tls.mode === 'off') {
+    const server = createServer(limits);
+    server.on('connection', onConnection);
+    takeRequests(server, config, events.onRequest);
+    return server;
+  }
+  const server = createHttpsServer({ ...limits, ...tlsOptions, handshakeTimeout: config.headersTimeoutMs });
+  const [acceptTls] = server.listeners('connection') as ((socket: Socket) => void)[];
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    sniff(socket, challenges.onAlpn !== undefined, config.headersTimeoutMs, (beginning) => {
+      if (beginning === 'acme-challenge' && challenges.onAlpn !== undefined) challenges.onAlpn(socket);
+      else if (beginning === 'plain') server.emit('secureConnection', socket);
+      else acceptTls?.call(server, socket);
+    });
+  });
+  server.on('secureConnection', onConnection);
+  takeRequests(server, config, events.onRequest);
+  return server;
+}
+
+/** Whether a connection is encrypted. */
+export function isEncrypted(socket: Socket): boolean {
+  return 'encrypted' in socket && socket.encrypted === true;
+}
+
+/** Whether nothing but programs on this computer can read what a connection carries. */
+export function staysOnThisComputer({ localAddress, remoteAddress }: Socket): boolean {
+  return isLoopback(localAddress ?? '') && isLoopback(remoteAddress ?? '');
+}
+
+function limitsOf(config: GuardConfig) {
+  return {
     maxHeaderSize: 16 * 1024,
     headersTimeout: config.headersTimeoutMs,
     // The whole request may take as long as a slow upload takes; idle ones are ended below.
@@ -70,7 +128,10 @@ export function createListener(config: GuardConfig, handle: RequestHandler): Ser
     noDelay: true,
     insecureHTTPParser: false,
     requireHostHeader: true,
-  });
+  } as const;
+}
+
+function takeRequests(server: Listener, config: GuardConfig, handle: RequestHandler): void {
   server.maxConnections = maxConnections;
   // No header may drop out of sight of framing.ts; maxHeaderSize bounds their number.
   server.maxHeadersCount = 0;
@@ -90,11 +151,10 @@ export function createListener(config: GuardConfig, handle: RequestHandler): Ser
     if (!socket.writable || answering || error.code === 'ECONNRESET') socket.destroy();
     else socket.end(rawRefusal(parserRefusals[error.code ?? ''] ?? 'bad-request'), () => socket.destroy());
   });
-  return server;
 }
 
 /** @throws GuardError what stands in the way of listening. */
-export async function listen(server: Server, host: string, port: number): Promise<void> {
+export async function listen(server: Listener, host: string, port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host, port }, () => {
@@ -107,12 +167,12 @@ export async function listen(server: Server, host: string, port: number): Promis
 }
 
 /** Where a server listens. */
-export function listeningAt(server: Server): AddressInfo {
+export function listeningAt(server: Listener): AddressInfo {
   return server.address() as AddressInfo;
 }
 
 /** Stops listening. Fulfilled when the last connection is gone; it cuts none. */
-export function close(server: Server): Promise<void> {
+export function close(server: Listener): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 

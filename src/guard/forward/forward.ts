@@ -1,9 +1,9 @@
 import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, type ServerResponse } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
+import type { SecureContextOptions } from 'node:tls';
 import httpProxy from 'http-proxy';
-import { discardRest, refuse } from '../answers.ts';
-import type { GuardConfig } from '../config.ts';
+import { discardRest, type RefusalCode, refuse } from '../answers.ts';
 import { watchBodySize } from '../entry/body.ts';
 import { systemErrorCode } from '../errors.ts';
 import type { BodyKind } from '../routes.ts';
@@ -17,6 +17,24 @@ export interface Forwarding {
   readonly body: BodyKind;
   /** Called with an answer that is on its way to the client, for whoever watches it flow by. */
   readonly onAnswer?: (answer: IncomingMessage) => void;
+}
+
+/** Where requests go, and how long it may take. Times in milliseconds, sizes in bytes. */
+export interface ForwardConfig {
+  readonly upstream: string;
+  readonly maxBodyBytes: number;
+  readonly upstreamIdleTimeoutMs: number;
+  readonly upstreamConnectTimeoutMs: number;
+}
+
+/** What differs where the other side is not the Ollama of this computer. */
+export interface ForwardOptions {
+  /** How connections are made: certificates to trust, whom to expect. */
+  readonly tls?: SecureContextOptions;
+  /** Sent beside the allow-listed headers, such as a credential. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** What to refuse with when the other side fails, by the system error's code. */
+  readonly refusalOf?: (code: string | undefined) => RefusalCode;
 }
 
 /** The last step of a request's way. */
@@ -42,10 +60,12 @@ interface Exchange extends Forwarding {
  * failures (P1 to P15, one test each in test/proxy): client gone, Ollama gone, lost and smuggled bodies, `Expect`,
  * leaking headers, collapsing slashes.
  */
-export function createForward(config: GuardConfig): Forward {
+export function createForward(config: ForwardConfig, options: ForwardOptions = {}): Forward {
+  const { tls, headers, refusalOf = upstreamRefusal } = options;
   const url = new URL(config.upstream);
   const secure = url.protocol === 'https:';
-  const agent = new (secure ? HttpsAgent : HttpAgent)({ keepAlive: true, scheduling: 'lifo' });
+  const agentOptions = { keepAlive: true, scheduling: 'lifo' } as const;
+  const agent = secure ? new HttpsAgent({ ...agentOptions, ...tls }) : new HttpAgent(agentOptions);
   const exchanges = new WeakMap<IncomingMessage, Exchange>();
   const host = url.hostname.replace(/^\[|\]$/g, '');
 
@@ -53,7 +73,7 @@ export function createForward(config: GuardConfig): Forward {
     // An object and `toProxy`, so that no path is parsed or joined again: what was checked is what is sent.
     target: { protocol: url.protocol, host, hostname: host, port: url.port || (secure ? '443' : '80'), path: '' },
     toProxy: true,
-    headers: { host: url.host },
+    headers: { ...headers, host: url.host },
     agent,
     xfwd: false,
     // The response is written here: hop-by-hop headers, CORS and keep-alive are the guard's to decide.
@@ -116,7 +136,7 @@ export function createForward(config: GuardConfig): Forward {
     }
     exchange.settled = true;
     if (res.headersSent || res.destroyed) res.destroy();
-    else refuse(res, upstreamRefusal(systemErrorCode(error)), exchange.path);
+    else refuse(res, refusalOf(systemErrorCode(error)), exchange.path);
   });
 
   const send = (req: IncomingMessage, res: ServerResponse, body?: Readable) => {
@@ -163,7 +183,7 @@ export function createForward(config: GuardConfig): Forward {
  * Bounds the waits on Ollama: for a connection, and for the next byte. The second is longer than any model takes to
  * load, and every byte starts it anew (SEC-65).
  */
-function limitWaiting(upstream: ClientRequest, config: GuardConfig): void {
+function limitWaiting(upstream: ClientRequest, config: ForwardConfig): void {
   const giveUp = () =>
     upstream.destroy(Object.assign(new Error('Ollama did not answer in time'), { code: 'ETIMEDOUT' }));
   upstream.setTimeout(config.upstreamIdleTimeoutMs, giveUp);

@@ -1,6 +1,8 @@
+import { insertInvite, redeemInvite, revokeInvite } from './invite.ts';
 import {
   type ApiKeyRecord,
   changeUser,
+  type InviteRecord,
   insertApiKey,
   insertUser,
   removeUser,
@@ -18,12 +20,16 @@ export type UserEdit =
   | { readonly kind: 'remove-user'; readonly name: string }
   | { readonly kind: 'change-user'; readonly name: string; readonly change: UserChange }
   | { readonly kind: 'add-key'; readonly name: string; readonly key: ApiKeyRecord }
-  | { readonly kind: 'revoke-key'; readonly keyId: string };
+  | { readonly kind: 'revoke-key'; readonly keyId: string }
+  | { readonly kind: 'add-invite'; readonly name: string; readonly invite: InviteRecord }
+  /** Takes the invite away and gives its user the key: once, whoever else tries. */
+  | { readonly kind: 'redeem-invite'; readonly inviteId: string; readonly key: ApiKeyRecord }
+  | { readonly kind: 'revoke-invite'; readonly inviteId: string };
 
 /**
  * The users after an edit.
  *
- * @throws GuardError what the edit's own function throws: `user-exists`, `user-unknown`, `key-unknown`.
+ * @throws GuardError what the edit's own function throws: `user-exists`, `user-unknown`, `key-unknown`, `invite-unknown`.
  */
 export function applyEdit(users: readonly User[], edit: UserEdit): readonly User[] {
   switch (edit.kind) {
@@ -37,5 +43,11 @@ export function applyEdit(users: readonly User[], edit: UserEdit): readonly User
       return insertApiKey(users, edit.name, edit.key);
     case 'revoke-key':
       return revokeApiKey(users, edit.keyId);
+    case 'add-invite':
+      return insertInvite(users, edit.name, edit.invite);
+    case 'redeem-invite':
+      return redeemInvite(users, edit.inviteId, edit.key);
+    case 'revoke-invite':
+      return revokeInvite(users, edit.inviteId);
   }
 }

@@ -16,6 +16,16 @@ const apiKeyRecord = z.strictObject({
   expiresAt: z.optional(time),
 });
 
+const inviteRecord = z.strictObject({
+  id,
+  /** Of the whole code, its id included. */
+  sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/, 'is not a SHA-256 digest')),
+  createdAt: time,
+  expiresAt: time,
+  /** When the API key that it is exchanged for stops working; never when left out. */
+  keyExpiresAt: z.optional(time),
+});
+
 const passwordHash = z.string().check(z.regex(bcryptHash, 'is not a bcrypt hash'));
 
 const userRecord = z.strictObject({
@@ -29,10 +39,18 @@ const userRecord = z.strictObject({
   /** Switched off by the owner: keeps everything and is let in nowhere. */
   disabled: z.optional(z.literal(true)),
   keys: z.array(apiKeyRecord),
+  invites: z.optional(z.array(inviteRecord)),
 });
 
 /** A user as stored: verifiers alone, never a secret. */
-export type User = Readonly<Omit<z.output<typeof userRecord>, 'keys'>> & { readonly keys: readonly ApiKeyRecord[] };
+export type User = Readonly<Omit<z.output<typeof userRecord>, 'keys' | 'invites'>> & {
+  readonly keys: readonly ApiKeyRecord[];
+  /** Those that nobody has redeemed yet. */
+  readonly invites?: readonly InviteRecord[] | undefined;
+};
+
+/** An invite as stored. */
+export type InviteRecord = Readonly<z.output<typeof inviteRecord>>;
 
 /** An API key as stored. */
 export type ApiKeyRecord = Readonly<z.output<typeof apiKeyRecord>>;

@@ -1,6 +1,7 @@
 import { curlCommand } from './curl.ts';
 import { jsonLiteral, oneLine, powershellLiteral, pythonLiteral, shellJson } from './quote.ts';
 import { type ShellId, shells } from './shell.ts';
+import type { Trust } from './trust.ts';
 
 /** What a snippet is made of. */
 export interface ClientContext {
@@ -12,6 +13,8 @@ export interface ClientContext {
   readonly apiKey: string;
   /** A model that this user may use. */
   readonly model: string;
+  /** What it takes to know the endpoint; left out when nothing is encrypted, or every system knows it. */
+  readonly trust?: Trust;
   /** What commands are written for; the self-test's when the client itself has none. */
   readonly shell: ShellId;
 }

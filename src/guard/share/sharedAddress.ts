@@ -1,6 +1,6 @@
-import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { isWildcard, plainAddress } from '../entry/address.ts';
+import type { Listener } from '../entry/listener.ts';
 
 /** An address to share on, and whom with. */
 export interface SharedAddress {
@@ -15,7 +15,7 @@ export interface Share {
   readonly host: string;
   readonly address: string;
   /** What listens there; undefined when the guard's own listener reaches that far. */
-  readonly server: Server | undefined;
+  readonly server: Listener | undefined;
   /** Ids of the users it is for; undefined for all of them. */
   readonly users: ReadonlySet<string> | undefined;
 }
@@ -34,7 +34,7 @@ export function isSharedWith(
   { address, server, users }: Share,
   userId: string,
   socket: Socket,
-  cameBy: Server | undefined,
+  cameBy: Listener | undefined,
 ): boolean {
   if (users === undefined || users.has(userId)) return true;
   if (server !== undefined) return cameBy !== server;

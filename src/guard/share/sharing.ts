@@ -2,6 +2,8 @@
 export interface SharePlan {
   /** The address to share on beside loopback; a loopback address shares what the guard listens on anyway. */
   readonly host: string;
+  /** The network interface that address is of, such as `eth0`: sharing follows it when its address changes. */
+  readonly interfaceName?: string;
   /** When it ends, in milliseconds since the epoch; until stopped when left out. */
   readonly until?: number;
   /** Ids of the users it is for; all of them when left out. */

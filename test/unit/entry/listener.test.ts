@@ -8,7 +8,7 @@ import { RawClient } from '../../support/rawClient.ts';
 
 async function listen(t: TestContext, handle: RequestHandler): Promise<number> {
   const config = parseConfig({ host: '127.0.0.1', port: 0, upstream: 'http://127.0.0.1:1', idleTimeoutMs: 60 });
-  const server = createListener(config, handle);
+  const server = createListener(config, { onRequest: handle, onConnection: () => {} }, { onAlpn: undefined });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => {

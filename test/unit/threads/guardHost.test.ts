@@ -12,6 +12,7 @@ import type { Activity } from '../../../src/guard/usage/activity.ts';
 import type { GuardEvent } from '../../../src/guard/usage/events.ts';
 import { GuardHost } from '../../../src/threads/guardHost.ts';
 import { type FakeOllama, startFakeOllama } from '../../support/fakeOllama.ts';
+import { noPorts } from '../../support/guardPorts.ts';
 import { basic, team } from '../../support/people.ts';
 import { RawClient, type RawRequest, request } from '../../support/rawClient.ts';
 import { Signal } from '../../support/signal.ts';
@@ -26,24 +27,27 @@ class TestHost {
   readonly #changed = new Signal();
 
   constructor() {
-    this.host = new GuardHost({
-      onState: (state) => {
-        this.states.push(state);
-        this.#changed.notify();
+    this.host = new GuardHost(
+      {
+        onState: (state) => {
+          this.states.push(state);
+          this.#changed.notify();
+        },
+        onEvents: (events) => {
+          this.events.push(...events);
+          this.#changed.notify();
+        },
+        onActivity: (activity) => {
+          this.activities.push(activity);
+          this.#changed.notify();
+        },
+        onUsed: (used) => {
+          Object.assign(this.used, used);
+          this.#changed.notify();
+        },
       },
-      onEvents: (events) => {
-        this.events.push(...events);
-        this.#changed.notify();
-      },
-      onActivity: (activity) => {
-        this.activities.push(activity);
-        this.#changed.notify();
-      },
-      onUsed: (used) => {
-        Object.assign(this.used, used);
-        this.#changed.notify();
-      },
-    });
+      noPorts(),
+    );
   }
 
   get port(): number {

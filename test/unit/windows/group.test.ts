@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GuardError } from '../../../src/guard/errors.ts';
 import type { UserEdit } from '../../../src/guard/identity/userEdit.ts';
+import { createMemoryVault } from '../../../src/guard/tls/vault.ts';
 import { Group } from '../../../src/windows/group.ts';
 import { protocol } from '../../../src/windows/messages.ts';
 import { join } from '../../../src/windows/rendezvous.ts';
@@ -271,13 +272,13 @@ test('a window closes at whatever moment, whether it is the first one or follows
   };
   for (let first = 0; first < 2; first++) {
     for (let ms = 0; ms < 40; ms += 2) {
-      const group = new Group({ folder, store, hasWindow, listener });
+      const group = new Group({ folder, store, vault: createMemoryVault(), hasWindow, listener });
       const call = group.endSharing().catch((error: unknown) => GuardError.is(error, 'window-gone'));
       await sleep(ms);
       await group.close();
       assert.notEqual(await call, false);
     }
-    const owner = new Group({ folder, store, hasWindow, listener });
+    const owner = new Group({ folder, store, vault: createMemoryVault(), hasWindow, listener });
     t.after(() => owner.close());
     await owner.endSharing();
   }
@@ -341,6 +342,7 @@ test('a window of another version says so once, and takes over when the others h
   const problems: string[] = [];
   const shown: string[] = [];
   const group = new Group({
+    vault: createMemoryVault(),
     folder,
     store: new JsonUsers(joinPath(folder, 'users.json')),
     hasWindow,

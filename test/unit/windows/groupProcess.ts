@@ -1,6 +1,7 @@
 // One window as a process of its own: makes a group, does what its parent says, and tells what it hears.
 // Arguments: the folder of the group, and the file of the users.
 import { GuardError } from '../../../src/guard/errors.ts';
+import { createMemoryVault } from '../../../src/guard/tls/vault.ts';
 import { Group } from '../../../src/windows/group.ts';
 import type { Snapshot } from '../../../src/windows/messages.ts';
 import { JsonUsers } from '../../support/jsonUsers.ts';
@@ -38,6 +39,7 @@ process.on('disconnect', () => setTimeout(() => process.kill(process.pid, 'SIGKI
 
 const store = new JsonUsers(usersFile);
 const group = new Group({
+  vault: createMemoryVault(),
   folder,
   store,
   hasWindow: async () => !store.neverAnswers,

@@ -15,6 +15,7 @@ import type { Outcome, Wanted } from '../../../src/windows/messages.ts';
 import { Owner } from '../../../src/windows/owner.ts';
 import { type StoredUsers, type UserStore, UsersKeeper } from '../../../src/windows/usersKeeper.ts';
 import { freePort } from '../../support/freePort.ts';
+import { noPorts } from '../../support/guardPorts.ts';
 import { team } from '../../support/people.ts';
 import { RawClient, request } from '../../support/rawClient.ts';
 import { Signal } from '../../support/signal.ts';
@@ -70,7 +71,7 @@ class TestOwner {
       if (this.shown.at(-1) !== status) this.shown.push(status);
       this.#changed.notify();
     };
-    this.host = new GuardHost({ onState: onChange, onEvents: () => undefined });
+    this.host = new GuardHost({ onState: onChange, onEvents: () => undefined }, noPorts());
     const users = new UsersKeeper(this.store, { users: [], revision: 0 }, (kept) => this.host.setUsers(kept.users));
     const now = () => Date.now() + this.later;
     this.owner = new Owner({ host: this.host, users, lastUsed: new LastUsed(folder), onChange, now });

@@ -1,0 +1,5 @@
+import type { OpenSource } from './source.ts';
+
+export const openAcme: OpenSource<'acme'> = async () => {
+  throw new Error('not there yet');
+};

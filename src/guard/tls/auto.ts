@@ -1,0 +1,5 @@
+import type { OpenSource } from './source.ts';
+
+export const openAuto: OpenSource<'auto'> = async () => {
+  throw new Error('not there yet');
+};

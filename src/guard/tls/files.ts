@@ -1,0 +1,5 @@
+import type { OpenSource } from './source.ts';
+
+export const openFiles: OpenSource<'files'> = async () => {
+  throw new Error('not there yet');
+};
