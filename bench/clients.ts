@@ -1,4 +1,5 @@
-import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { microseconds, millisecondsSince } from './clock.ts';
 
@@ -6,6 +7,8 @@ import { microseconds, millisecondsSince } from './clock.ts';
 export interface Source {
   readonly url: string;
   readonly authorization: string | undefined;
+  /** The one certificate that is trusted, in PEM; for `https`. */
+  readonly ca?: string | undefined;
 }
 
 /** One answer to one request. */
@@ -16,17 +19,25 @@ export interface Answer {
   readonly took: number;
 }
 
+/**
+ * One key exchange for all proxies: Node's client and the guard would agree on one that withstands quantum computers and
+ * costs more, which Debian's Caddy and nginx do not know.
+ */
+export const keyExchange = 'X25519';
+
 /** A `GET /api/tags`; never rejects. */
 export function get(
   url: string,
   authorization: string | undefined,
-  options: { agent?: Agent | false; localAddress?: string; timeoutMs?: number } = {},
+  options: { agent?: Agent | false; localAddress?: string; timeoutMs?: number; ca?: string | undefined } = {},
 ): Promise<Answer> {
   const sent = microseconds();
   return new Promise((resolve) => {
     const end = (status: number): void => resolve({ status, took: millisecondsSince(sent) });
-    const req = request(`${url}/api/tags`, {
+    const req = requester(url)(`${url}/api/tags`, {
       agent: options.agent ?? false,
+      ca: options.ca,
+      ecdhCurve: keyExchange,
       headers: authorization === undefined ? {} : { authorization },
       ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
     });
@@ -168,11 +179,17 @@ export function keepAlive(localAddress?: string): Agent {
   return new Agent({ keepAlive: true, ...(localAddress === undefined ? {} : { localAddress }) });
 }
 
+function requester(url: string): typeof httpsRequest {
+  return url.startsWith('https:') ? httpsRequest : httpRequest;
+}
+
 function generate(source: Source, prompt: string): ClientRequest {
   const body = JSON.stringify({ model: 'bench', prompt });
-  const req = request(`${source.url}/api/generate`, {
+  const req = requester(source.url)(`${source.url}/api/generate`, {
     method: 'POST',
     agent: false,
+    ca: source.ca,
+    ecdhCurve: keyExchange,
     headers: {
       'content-type': 'application/json',
       'content-length': Buffer.byteLength(body),

@@ -1,24 +1,31 @@
 import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
+import type { Source } from './clients.ts';
 import { type CoreTime, coreShare, coreTime, cpuTime } from './machine.ts';
 import { hasProgram } from './processes.ts';
 import type { RunningProxy } from './proxies.ts';
 import type { Bench } from './row.ts';
 import { percentile } from './stats.ts';
 
+/** What the cores did meanwhile. */
+export interface CoreUse {
+  /** CPU time in ms that the proxy used. */
+  readonly cpu: number;
+  /** Shares (0 to 1) of the cores, and of the proxy's core that the proxy itself used. */
+  readonly proxyCore: number;
+  readonly proxyItself: number;
+  readonly loadCore: number;
+}
+
 /** What one stretch of load found. */
-export interface LoadResult {
+export interface LoadResult extends CoreUse {
   readonly perSecond: number;
   /** Milliseconds. */
   readonly p50: number;
   readonly p99: number;
   /** Answers that were not 2xx, and lost connections. */
   readonly failures: number;
-  /** Shares (0 to 1) of the cores, and of the proxy's core that the proxy itself used. */
-  readonly proxyCore: number;
-  readonly proxyItself: number;
-  readonly loadCore: number;
-  readonly stolen: number;
 }
 
 /** Where load goes. */
@@ -26,33 +33,47 @@ export interface Target {
   readonly url: string;
   readonly authorization: string | undefined;
   readonly pid: number | undefined;
+  /** The one certificate that is trusted, in PEM; for `https`. wrk trusts all. */
+  readonly ca?: string | undefined;
 }
 
 /** A proxy as a target, with its password or with another credential. */
 export function target(proxy: RunningProxy, authorization = proxy.authorization): Target {
-  return { url: proxy.url, authorization, pid: proxy.pid };
+  return { url: proxy.url, authorization, pid: proxy.pid, ca: proxy.ca };
 }
 
 /** `connections` keep-alive connections that ask for `/api/tags` as fast as they are answered. */
 export async function saturate(
   bench: Bench,
-  { url, authorization, pid }: Target,
+  { url, authorization, pid, ca }: Target,
   seconds: number,
   connections = 32,
 ): Promise<LoadResult> {
+  const generate = hasProgram('wrk') ? wrk : nodeLoad;
+  return observe(bench, pid, () =>
+    generate(bench, { url: `${url}/api/tags`, authorization, ca }, seconds, connections),
+  );
+}
+
+/** Reads what the cores and the proxy did during a load, and waits until the proxy is quiet again. */
+export async function observe<T extends object>(
+  bench: Bench,
+  pid: number | undefined,
+  load: () => Promise<T>,
+): Promise<T & CoreUse> {
   const { proxyCore, loadCore } = bench.machine;
   const before = { proxy: coreTime(proxyCore), load: coreTime(loadCore), own: ownTime(pid) };
-  const generate = hasProgram('wrk') ? wrk : nodeLoad;
-  const result = await generate(bench, `${url}/api/tags`, authorization, seconds, connections);
+  const result = await load();
   const after = { proxy: coreTime(proxyCore), load: coreTime(loadCore), own: ownTime(pid) };
   const proxy = coreShare(before.proxy, after.proxy);
   await quiet(bench, pid);
+  const cpu = after.own - before.own;
   return {
     ...result,
+    cpu,
     proxyCore: proxy.busy,
-    proxyItself: (after.own - before.own) / wallTime(before.proxy, after.proxy),
+    proxyItself: cpu / wallTime(before.proxy, after.proxy),
     loadCore: coreShare(before.load, after.load).busy,
-    stolen: proxy.stolen,
   };
 }
 
@@ -65,12 +86,11 @@ async function quiet(bench: Bench, pid: number | undefined): Promise<void> {
   }
 }
 
-type Generated = Pick<LoadResult, 'perSecond' | 'p50' | 'p99' | 'failures'>;
+type Generated = Omit<LoadResult, keyof CoreUse>;
 
 async function wrk(
   bench: Bench,
-  url: string,
-  authorization: string | undefined,
+  { url, authorization }: Source,
   seconds: number,
   connections: number,
 ): Promise<Generated> {
@@ -94,19 +114,19 @@ function milliseconds(text = ''): number {
 /** Where there is no wrk: raw sockets, because Node's own client costs more than the proxies under test. */
 async function nodeLoad(
   bench: Bench,
-  url: string,
-  authorization: string | undefined,
+  { url, authorization, ca }: Source,
   seconds: number,
   connections: number,
 ): Promise<Generated> {
-  const { hostname, port, pathname, host } = new URL(url);
+  const { protocol, hostname, port, pathname, host } = new URL(url);
   const header = authorization === undefined ? '' : `Authorization: ${authorization}\r\n`;
   const request = Buffer.from(`GET ${pathname} HTTP/1.1\r\nHost: ${host}\r\n${header}\r\n`);
   const latencies: number[] = [];
   let failures = 0;
   let running = true;
   const sockets = Array.from({ length: connections }, () => {
-    const socket = createConnection({ host: hostname, port: Number(port), noDelay: true });
+    const to = { host: hostname, port: Number(port), noDelay: true };
+    const socket = protocol === 'https:' ? connectTls({ ...to, ca }) : createConnection(to);
     let sent = 0;
     let received = '';
     const ask = (): void => {
@@ -115,7 +135,7 @@ async function nodeLoad(
       socket.write(request);
     };
     socket.setEncoding('latin1');
-    socket.on('connect', ask);
+    socket.on(protocol === 'https:' ? 'secureConnect' : 'connect', ask);
     socket.on('data', (chunk: string) => {
       received += chunk;
       if (!isWhole(received)) return;
@@ -144,7 +164,8 @@ async function nodeLoad(
   };
 }
 
-function isWhole(answer: string): boolean {
+/** Whether all of an HTTP answer is there. */
+export function isWhole(answer: string): boolean {
   const end = answer.indexOf('\r\n\r\n');
   if (end < 0) return false;
   const length = /\r\ncontent-length: *(\d+)/i.exec(answer.slice(0, end))?.[1];

@@ -22,7 +22,7 @@ export function usage(rows: readonly string[]): string {
 Measures the budgets of Ollama Guard beside Caddy and nginx and writes bench/REPORT.md and bench/REPORT.json.
 A run that is not whole (--quick, --only, --guard) writes to bench/out/ instead.
 
-  --quick        a smoke run, under 90 seconds
+  --quick        a smoke run, under 3 minutes
   --only NAME    one row (repeatable): ${rows.join(', ')}
   --profile      CPU profiles of the guard, into bench/profiles/; taken by itself where a budget is not met
   --no-install   do not install Caddy, nginx and wrk with apt-get when they are missing

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { get, readStreams } from './clients.ts';
 import { microseconds } from './clock.ts';
+import { connectAgain } from './connections.ts';
 import { saturate, target } from './load.ts';
 import type { RunningProxy } from './proxies.ts';
 import { signIn } from './rounds.ts';
@@ -41,7 +42,11 @@ const loads: Readonly<Record<Load, (bench: Bench, proxy: RunningProxy) => Promis
   requests: (bench, proxy) => saturate(bench, target(proxy), bench.quick ? 2 : 5),
   streams: (bench, proxy) => readStreams(proxy, { ...streamLoad, records: bench.quick ? 40 : 100 }),
   cold: (_bench, proxy) => Promise.all(Array.from({ length: 32 }, () => get(proxy.url, proxy.authorization))),
+  handshakes: (bench, proxy) => connectAgain(bench, proxy, 'full', bench.quick ? 2 : 5),
+  'tls-requests': (bench, proxy) => saturate(bench, target(proxy), bench.quick ? 2 : 5),
 };
+
+const encrypted: ReadonlySet<Load> = new Set<Load>(['handshakes', 'tls-requests']);
 
 /** Runs the guard under a load with Node's own profiler and sums up where its threads spent their time. */
 export async function profileGuard(bench: Bench, load: Load, build: boolean): Promise<ProfileSummary> {
@@ -52,6 +57,7 @@ export async function profileGuard(bench: Bench, load: Load, build: boolean): Pr
   const env = { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${JSON.stringify(folder)}` };
   const proxy = await bench.proxies.start('guard', {
     env,
+    tls: encrypted.has(load),
     cli: build ? await readableBuild(await bench.processes.folder('build')) : bench.proxies.cli,
   });
   let from = 0;

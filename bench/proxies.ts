@@ -6,12 +6,18 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import bcrypt from 'bcryptjs';
+import { type Certificate, makeCertificate } from './certificate.ts';
+import { get } from './clients.ts';
 import type { Processes, Running } from './processes.ts';
 import { hasProgram } from './processes.ts';
 import type { Upstream } from './upstreamProcess.ts';
 
-/** What is compared. `nginx apr1` is nginx with the hash that `htpasswd` makes when nobody asks for bcrypt. */
-export type ProxyKind = 'guard' | 'caddy' | 'nginx' | 'nginx apr1';
+/**
+ * What is compared. `nginx apr1` is nginx with the hash that `htpasswd` makes when nobody asks for bcrypt; `nginx no hash`
+ * has the password in clear in its file, so that hashing does not hide what TLS costs.
+ */
+export type ProxyKind = 'guard' | 'caddy' | NginxKind;
+type NginxKind = 'nginx' | 'nginx apr1' | 'nginx no hash';
 
 /** A proxy that answers. */
 export interface RunningProxy {
@@ -22,14 +28,18 @@ export interface RunningProxy {
   readonly authorization: string;
   /** The guard's API key, as a header. */
   readonly bearer: string | undefined;
+  /** The certificate that it presents, in PEM; undefined where nothing is encrypted. */
+  readonly ca: string | undefined;
   /** Milliseconds from the start of the process to its first answer. */
   readonly startedIn: number;
   complaint(): string;
   stop(patienceMs?: number): Promise<void>;
 }
 
-/** Ways to start the guard that are not the usual one. */
-export interface GuardVariant {
+/** Ways to start a proxy that are not the usual one; all but `tls` are the guard's. */
+export interface Variant {
+  /** With TLS; every proxy presents the same certificate. */
+  readonly tls?: boolean;
   /** Another data folder, copied before use. */
   readonly data?: string;
   /** Another build. */
@@ -62,6 +72,7 @@ export class Proxies {
   readonly #core: number | undefined;
   readonly #hashes: ReadonlyMap<ProxyKind, string>;
   readonly #bearer: string | undefined;
+  #certificate: Promise<Certificate> | undefined;
   /** The right user's header, for every proxy. */
   readonly authorization = basic(password);
 
@@ -105,7 +116,8 @@ export class Proxies {
       hashes.set('caddy', (await processes.run('caddy', ['hash-password'], { input: `${password}\n` })).trim());
     }
     if (hasProgram('nginx')) {
-      kinds.push('nginx');
+      kinds.push('nginx', 'nginx no hash');
+      hashes.set('nginx no hash', `{PLAIN}${password}`);
       hashes.set('nginx', (await bcrypt.hash(password, bcryptCost.nginx)).replace(/^\$2b\$/, '$2y$'));
       if (hasProgram('openssl')) {
         kinds.push('nginx apr1');
@@ -122,13 +134,15 @@ export class Proxies {
   }
 
   /** A fresh process with nothing cached, that answers. */
-  start(kind: ProxyKind, variant: GuardVariant = {}): Promise<RunningProxy> {
-    if (kind === 'guard') return this.#startGuard(variant);
-    return kind === 'caddy' ? this.#startCaddy() : this.#startNginx(kind);
+  async start(kind: ProxyKind, variant: Variant = {}): Promise<RunningProxy> {
+    this.#certificate ??= variant.tls === true ? makeCertificate(this.#processes) : undefined;
+    const certificate = variant.tls === true ? await this.#certificate : undefined;
+    if (kind === 'guard') return this.#startGuard(variant, certificate);
+    return kind === 'caddy' ? this.#startCaddy(certificate) : this.#startNginx(kind, certificate);
   }
 
   /** Starts a proxy for the duration of `use`. */
-  async using<T>(kind: ProxyKind, use: (proxy: RunningProxy) => Promise<T>, variant: GuardVariant = {}): Promise<T> {
+  async using<T>(kind: ProxyKind, use: (proxy: RunningProxy) => Promise<T>, variant: Variant = {}): Promise<T> {
     const proxy = await this.start(kind, variant);
     try {
       return await use(proxy);
@@ -137,24 +151,30 @@ export class Proxies {
     }
   }
 
-  async #startGuard({ data = this.data, cli = this.cli, env = {} }: GuardVariant): Promise<RunningProxy> {
+  async #startGuard(
+    { data = this.data, cli = this.cli, env = {} }: Variant,
+    certificate: Certificate | undefined,
+  ): Promise<RunningProxy> {
     const copy = await this.#processes.folder('data');
     await cp(data, copy, { recursive: true });
     const started = performance.now();
     const running = await this.#processes.start(
       process.execPath,
-      [cli, 'serve', '--listen', '127.0.0.1:0', '--upstream', this.#upstream.url, '--data', copy],
+      [
+        ...[cli, 'serve', '--listen', '127.0.0.1:0', '--upstream', this.#upstream.url, '--data', copy],
+        ...(certificate === undefined ? [] : ['--tls', `${certificate.file},${certificate.keyFile}`]),
+      ],
       { core: this.#core, env },
     );
     const url = await listeningUrl(running);
     return {
-      ...this.#proxy('guard', url, running, performance.now() - started),
+      ...this.#proxy('guard', url, running, performance.now() - started, certificate),
       bearer: this.#bearer,
     };
   }
 
   /** The published recipe, mended: valid in Caddy 2.6, everything behind the password, no path stripped, no buffering. */
-  async #startCaddy(): Promise<RunningProxy> {
+  async #startCaddy(certificate: Certificate | undefined): Promise<RunningProxy> {
     const folder = await this.#processes.folder('caddy');
     const port = await freePort();
     const file = join(folder, 'Caddyfile');
@@ -168,7 +188,7 @@ export class Proxies {
   }
 }
 :${port} {
-  bind 127.0.0.1
+  bind 127.0.0.1${certificate === undefined ? '' : `\n  tls ${certificate.file} ${certificate.keyFile}`}
   basicauth {
     ${userName} ${this.#hashes.get('caddy')}
   }
@@ -183,12 +203,12 @@ export class Proxies {
     const running = await this.#processes.start('caddy', ['run', '--config', file, '--adapter', 'caddyfile'], {
       core: this.#core,
     });
-    const url = `http://127.0.0.1:${port}`;
-    await answers(url, running);
-    return this.#proxy('caddy', url, running, performance.now() - started);
+    const url = localUrl(port, certificate);
+    await answers(url, running, certificate);
+    return this.#proxy('caddy', url, running, performance.now() - started, certificate);
   }
 
-  async #startNginx(kind: 'nginx' | 'nginx apr1'): Promise<RunningProxy> {
+  async #startNginx(kind: NginxKind, certificate: Certificate | undefined): Promise<RunningProxy> {
     const folder = await this.#processes.folder('nginx');
     const port = await freePort();
     await mkdir(join(folder, 'temp'));
@@ -214,7 +234,8 @@ http {
     keepalive_requests 100000000;
   }
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port} backlog=4096${certificate === undefined ? '' : ' ssl'};
+    ${nginxTls(certificate)}
     auth_basic "bench";
     auth_basic_user_file ${folder}/htpasswd;
     location / {
@@ -233,15 +254,33 @@ http {
     const running = await this.#processes.start('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf')], {
       core: this.#core,
     });
-    const url = `http://127.0.0.1:${port}`;
-    await answers(url, running);
-    return this.#proxy(kind, url, running, performance.now() - started);
+    const url = localUrl(port, certificate);
+    await answers(url, running, certificate);
+    return this.#proxy(kind, url, running, performance.now() - started, certificate);
   }
 
-  #proxy(kind: ProxyKind, url: string, running: Running, startedIn: number): RunningProxy {
+  #proxy(
+    kind: ProxyKind,
+    url: string,
+    running: Running,
+    startedIn: number,
+    certificate: Certificate | undefined,
+  ): RunningProxy {
     const { pid, complaint, stop } = running;
-    return { kind, url, pid, authorization: basic(password), bearer: undefined, startedIn, complaint, stop };
+    const ca = certificate?.pem;
+    return { kind, url, pid, authorization: basic(password), bearer: undefined, ca, startedIn, complaint, stop };
   }
+}
+
+function localUrl(port: number, certificate: Certificate | undefined): string {
+  return `${certificate === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;
+}
+
+/** Debian's nginx still offers TLS 1.0 by itself. Tickets need no setting. */
+function nginxTls(certificate: Certificate | undefined): string {
+  if (certificate === undefined) return '';
+  const { file, keyFile } = certificate;
+  return `ssl_certificate ${file}; ssl_certificate_key ${keyFile}; ssl_protocols TLSv1.2 TLSv1.3;`;
 }
 
 /** The guard says on stdout when it can answer, and where. */
@@ -263,16 +302,13 @@ async function listeningUrl(running: Running): Promise<string> {
 }
 
 /** Waits until something answers there; asks without a credential, which costs nobody a hash. */
-async function answers(url: string, running: Running): Promise<void> {
+async function answers(url: string, running: Running, certificate: Certificate | undefined): Promise<void> {
   running.child.stdout?.resume();
   for (let attempt = 0; attempt < 500; attempt += 1) {
     if (running.child.exitCode !== null) break;
-    try {
-      await (await fetch(url, { signal: AbortSignal.timeout(5000) })).body?.cancel();
-      return;
-    } catch {
-      await sleep(10);
-    }
+    const { status } = await get(url, undefined, { timeoutMs: 5000, ca: certificate?.pem });
+    if (status !== 0) return;
+    await sleep(10);
   }
   throw new Error(`Nothing answers: ${running.complaint()}`);
 }

@@ -1,6 +1,6 @@
 import { get } from './clients.ts';
 import { noisyShare, othersShare, spending } from './machine.ts';
-import type { ProxyKind, RunningProxy } from './proxies.ts';
+import type { ProxyKind, RunningProxy, Variant } from './proxies.ts';
 import type { Bench } from './row.ts';
 import { percent } from './stats.ts';
 
@@ -44,7 +44,7 @@ export function column<K extends string, T>(samples: Samples<K, T>, thing: K, pi
 
 /** One sign-in, so that what follows is warm: without it Caddy hashes once for every connection that comes first. */
 export async function signIn(proxy: RunningProxy): Promise<void> {
-  const { status } = await get(proxy.url, proxy.authorization);
+  const { status } = await get(proxy.url, proxy.authorization, { ca: proxy.ca });
   if (status !== 200) throw new Error(`${proxy.kind} answered ${status} to the right password. ${proxy.complaint()}`);
 }
 
@@ -53,11 +53,12 @@ export async function standing<T>(
   bench: Bench,
   kinds: readonly ProxyKind[],
   use: (proxy: (kind: ProxyKind) => RunningProxy) => Promise<T>,
+  variant: Variant = {},
 ): Promise<T> {
   const proxies = new Map<ProxyKind, RunningProxy>();
   try {
     for (const kind of kinds) {
-      const proxy = await bench.proxies.start(kind);
+      const proxy = await bench.proxies.start(kind, variant);
       proxies.set(kind, proxy);
       await signIn(proxy);
     }
@@ -69,4 +70,15 @@ export async function standing<T>(
   } finally {
     await Promise.all([...proxies.values()].map((proxy) => proxy.stop(500)));
   }
+}
+
+/** As `standing`, with two processes of each kind: one without and one with TLS. */
+export function standingBoth<T>(
+  bench: Bench,
+  kinds: readonly ProxyKind[],
+  use: (proxy: (kind: ProxyKind, tls: boolean) => RunningProxy) => Promise<T>,
+): Promise<T> {
+  return standing(bench, kinds, (plain) =>
+    standing(bench, kinds, (encrypted) => use((kind, tls) => (tls ? encrypted : plain)(kind)), { tls: true }),
+  );
 }

@@ -17,11 +17,14 @@ import { type Outcome, type Run, summary, writeReport } from './report.ts';
 import { type Bench, judge, type Row } from './row.ts';
 import { activation } from './rows/activation.ts';
 import { coldClients } from './rows/coldClients.ts';
+import { handshakes } from './rows/handshakes.ts';
 import { hostDelay } from './rows/hostDelay.ts';
 import { memory } from './rows/memory.ts';
 import { requests } from './rows/requests.ts';
 import { sizes } from './rows/sizes.ts';
 import { streams } from './rows/streams.ts';
+import { tlsRequests } from './rows/tlsRequests.ts';
+import { tlsStreams } from './rows/tlsStreams.ts';
 import { users } from './rows/users.ts';
 import { wrongPasswords } from './rows/wrongPasswords.ts';
 import { median } from './stats.ts';
@@ -36,13 +39,16 @@ const rows: readonly Row[] = [
   hostDelay,
   memory,
   users,
+  handshakes,
+  tlsRequests,
+  tlsStreams,
   sizes,
   activation,
 ];
 
 /** No row may keep the others waiting for longer, and no run a person. */
 const rowLimitMs = 150_000;
-const runLimitMs = 540_000;
+const runLimitMs = 900_000;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const processes = new Processes();

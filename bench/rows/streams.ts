@@ -6,7 +6,7 @@ import { percentile, ratios, spread } from '../stats.ts';
 
 /** What 128 people who all generate ask of the machine: 20 records a second each. */
 export const streamLoad = { count: 128, every: 50 } as const;
-const bursts = 6;
+const usualBursts = 6;
 
 /** Token streams. */
 export const streams: Row = {
@@ -26,7 +26,8 @@ export const streams: Row = {
   measure,
 };
 
-interface Flow {
+/** What 128 streams at once went through. */
+export interface Flow {
   readonly delayP50: number;
   readonly delayP99: number;
   readonly firstP50: number;
@@ -90,8 +91,8 @@ async function measure(bench: Bench): Promise<Measurement> {
   });
 }
 
-/** Streams of `records` records, then short ones for more first records. */
-async function flow(source: Source, records: number): Promise<Flow> {
+/** Streams of `records` records, then short ones for more first records; `bursts` of streams in all. */
+export async function flow(source: Source, records: number, bursts = usualBursts): Promise<Flow> {
   const long = await readStreams(source, { ...streamLoad, records });
   const first = [...long.first];
   let complete = long.complete;
