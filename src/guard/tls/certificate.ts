@@ -51,17 +51,47 @@ export function describeTls(
     mode,
     expiresAt: leaf.validToDate.getTime(),
     publicKeyPin: `sha256//${createHash('sha256').update(publicKey).digest('base64')}`,
-    ...(anchor && { anchor: { pem: anchor.toString(), sha256: anchor.fingerprint256 } }),
+    ...(anchor && { anchor: trustAnchor(anchor) }),
     ...(problem && { problem }),
   };
 }
 
-/** The last of a chain, unless a root that systems know has signed it or is it. */
+/** A certificate as clients are given it to trust. */
+export function trustAnchor(certificate: X509Certificate): TrustAnchor {
+  return { pem: certificate.toString(), sha256: certificate.fingerprint256 };
+}
+
+/**
+ * Where the way up from the first certificate ends, whatever the order of the others; undefined when a root that
+ * systems know vouches for one on that way.
+ *
+ * The end is a root where the chain holds it, which servers need not send. Otherwise it is the certificate of an
+ * authority below the root, or the endpoint's own: curl and Python from 3.13 on trust such a one as it is, and Node does
+ * with `allowPartialTrustChain`.
+ */
 function anchorOf(certificates: readonly X509Certificate[]): X509Certificate | undefined {
-  const last = certificates.at(-1);
-  const isKnown = rootCertificates.some((pem) => {
-    const root = new X509Certificate(pem);
-    return root.fingerprint256 === last?.fingerprint256 || (last?.checkIssued(root) && last.verify(root.publicKey));
-  });
-  return isKnown ? undefined : last;
+  let last: X509Certificate | undefined;
+  let next = certificates[0];
+  const above = new Set(certificates);
+  while (next !== undefined) {
+    const current: X509Certificate = next;
+    if (wellKnownRoots().some((root) => isIssuedBy(current, root))) return undefined;
+    last = current;
+    above.delete(current);
+    next = [...above].find((candidate) => isIssuedBy(current, candidate));
+  }
+  return last;
+}
+
+/** Whether a certificate is from an issuer: by its name and by its signature. */
+export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+let parsedRoots: readonly X509Certificate[] | undefined;
+
+/** Those of Mozilla, as Node has them. */
+function wellKnownRoots(): readonly X509Certificate[] {
+  parsedRoots ??= rootCertificates.map((pem) => new X509Certificate(pem));
+  return parsedRoots;
 }

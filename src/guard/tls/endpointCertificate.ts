@@ -1,6 +1,7 @@
 import type { Server as HttpsServer } from 'node:https';
 import type { Message } from '../message.ts';
 import { type Certificate, describeTls, type EndpointTls } from './certificate.ts';
+import { tlsOptions } from './options.ts';
 import { type CertificateSource, type Challenges, openSource } from './source.ts';
 import type { TlsConfig } from './tlsConfig.ts';
 import type { Vault } from './vault.ts';
@@ -22,6 +23,7 @@ export class EndpointCertificate {
   readonly challenges: Challenges = { onAlpn: undefined };
   readonly #ports: CertificatePorts;
   readonly #servers = new Set<HttpsServer>();
+  #opening: Promise<void> | undefined;
   #source: CertificateSource | undefined;
   #certificate: Certificate | undefined;
   #problem: Message | undefined;
@@ -38,11 +40,19 @@ export class EndpointCertificate {
   }
 
   /**
-   * Gets the first certificate.
+   * Gets the first certificate. Does nothing once there is one, and tries again after a failure.
    *
    * @throws GuardError why there is none.
    */
-  async open(): Promise<void> {
+  open(): Promise<void> {
+    this.#opening ??= this.#open().catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  async #open(): Promise<void> {
     const { config, allowedHosts, vault } = this.#ports;
     const source = await openSource(config, {
       vault,
@@ -78,14 +88,14 @@ export class EndpointCertificate {
 
   #take(certificate: Certificate): void {
     if (this.#closed) return;
-    this.#certificate = certificate;
     for (const server of this.#servers) present(server, certificate);
+    this.#certificate = certificate;
     this.#describe();
   }
 
   #describe(): void {
     const { config, onChange } = this.#ports;
-    if (config.mode === 'off' || this.#certificate === undefined) return;
+    if (this.#closed || config.mode === 'off' || this.#certificate === undefined) return;
     const isFirst = this.#tls === undefined;
     this.#tls = describeTls(config.mode, this.#certificate, this.#problem);
     if (!isFirst) onChange(this.#tls);
@@ -96,20 +106,3 @@ export class EndpointCertificate {
 function present(server: HttpsServer, { chain, key }: Certificate): void {
   server.setSecureContext({ ...tlsOptions, cert: chain, key });
 }
-
-/** TLS 1.3, and of 1.2 what has forward secrecy and authenticated encryption: RFC 9325 §4.2. */
-export const tlsOptions = {
-  minVersion: 'TLSv1.2',
-  ciphers: [
-    'TLS_AES_128_GCM_SHA256',
-    'TLS_AES_256_GCM_SHA384',
-    'TLS_CHACHA20_POLY1305_SHA256',
-    'ECDHE-ECDSA-AES128-GCM-SHA256',
-    'ECDHE-RSA-AES128-GCM-SHA256',
-    'ECDHE-ECDSA-AES256-GCM-SHA384',
-    'ECDHE-RSA-AES256-GCM-SHA384',
-    'ECDHE-ECDSA-CHACHA20-POLY1305',
-    'ECDHE-RSA-CHACHA20-POLY1305',
-  ].join(':'),
-  honorCipherOrder: true,
-} as const;

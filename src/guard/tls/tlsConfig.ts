@@ -6,20 +6,19 @@ export const letsEncrypt = 'https://acme-v02.api.letsencrypt.org/directory';
 
 const path = z.string().check(z.minLength(1, 'must be the path of a PEM file'));
 
-const domain = z
-  .string()
-  .check(
-    z.refine(
-      (value) =>
-        isIP(value) === 0 &&
-        /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$/i.test(value),
-      { error: 'must be a domain such as gpu.example.org' },
-    ),
-  );
+const domain = z.string().check(
+  z.toLowerCase(),
+  z.refine(
+    (value) =>
+      isIP(value) === 0 &&
+      /^(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$/.test(value),
+    { error: 'must be a domain such as gpu.example.org' },
+  ),
+);
 
 const directory = z.string().check(
   z.refine((value) => URL.parse(value)?.protocol === 'https:', {
-    error: `must be the https address of an ACME directory, such as ${letsEncrypt}`,
+    error: 'must be the https address of an ACME directory, such as https://acme-v02.api.letsencrypt.org/directory',
   }),
 );
 
