@@ -7,6 +7,7 @@ import { delimiter, dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { startDemoOllama } from '../../src/demo/demoOllama.ts';
 import { type ClientContext, clients } from '../../src/guard/share/clients.ts';
+import { type Trust, trustOf } from '../../src/guard/share/trust.ts';
 import { startGuard } from '../support/guard.ts';
 import { team } from '../support/people.ts';
 
@@ -17,24 +18,33 @@ export interface Endpoint {
   readonly url: string;
   /** What reached Ollama so far, such as `POST /api/chat`. */
   readonly seen: readonly string[];
-  /** The text a client gets from Ollama Guard, signing in as the member. */
-  snippet(id: string): string;
+  /** What a client needs to know the endpoint; undefined without TLS. */
+  readonly trust: Trust | undefined;
+  /** The text a client gets from Ollama Guard, signing in as the member, perhaps at another address. */
+  snippet(id: string, url?: string): string;
 }
 
-export async function startEndpoint(t: TestContext): Promise<Endpoint> {
+/** Starts a guard on loopback; with TLS, its certificate is from an authority of its own. */
+export async function startEndpoint(
+  t: TestContext,
+  { host = '127.0.0.1', tls = 'off' }: { readonly host?: string; readonly tls?: 'off' | 'auto' } = {},
+): Promise<Endpoint> {
   const seen: string[] = [];
   const demo = await startDemoOllama({ observe: ({ method, path }) => seen.push(`${method} ${path}`) });
   t.after(() => demo.stop());
-  const { url } = (await startGuard(t, demo.url)).guard;
+  const { guard } = await startGuard(t, demo.url, { config: { host, tls: { mode: tls } } });
+  const { url } = guard;
+  const trust = trustOf(guard.tls);
   const { name: user, key: apiKey } = team.mia;
-  const context: ClientContext = { url, user, apiKey, model: 'demo', shell: 'bash' };
+  const context: ClientContext = { url, user, apiKey, model: 'demo', shell: 'bash', ...(trust && { trust }) };
   return {
     url,
     seen,
-    snippet(id) {
+    trust,
+    snippet(id, at = url) {
       const client = clients.find((candidate) => candidate.id === id);
       assert.ok(client, id);
-      return client.render(context);
+      return client.render({ ...context, url: at });
     },
   };
 }
@@ -58,7 +68,7 @@ export async function run(
   { cwd, input = '' }: { readonly cwd?: string; readonly input?: string } = {},
 ): Promise<string> {
   const search = [dirname(process.execPath), ...(cwd === undefined ? [] : [cwd]), process.env.PATH].join(delimiter);
-  const env = { PATH: search, NO_PROXY: '127.0.0.1', HOME: cwd ?? tmpdir(), PYTHONUTF8: '1' };
+  const env = { PATH: search, NO_PROXY: '127.0.0.1,::1', HOME: cwd ?? tmpdir(), PYTHONUTF8: '1' };
   // A session of its own: curl then asks for a password on its input and not on our terminal.
   const child = spawn(program, args, { cwd, env, detached: true, timeout: 60_000 });
   let out = '';

@@ -5,19 +5,7 @@ import fc from 'fast-check';
 import { pythonLiteral } from '../../src/guard/share/quote.ts';
 import { team } from '../support/people.ts';
 import { run, startEndpoint } from './endpoint.ts';
-import { NoPythonError, setupPython } from './python.ts';
-
-/** The Python to run, or why there is none; in CI that is a failure. */
-function findPython():
-  | { readonly python: string; readonly skip: false }
-  | { readonly python: ''; readonly skip: string } {
-  try {
-    return { python: setupPython(), skip: false };
-  } catch (error) {
-    if (process.env.CI || !(error instanceof NoPythonError)) throw error;
-    return { python: '', skip: error.message };
-  }
-}
+import { findPython } from './python.ts';
 
 const { python, skip } = findPython();
 

@@ -67,6 +67,16 @@ export function setupPython(): string {
   return python;
 }
 
+/** The Python to run, or for a test's `skip` why there is none; in CI that is a failure. */
+export function findPython(): { readonly python: string; readonly skip: string | false } {
+  try {
+    return { python: setupPython(), skip: false };
+  } catch (error) {
+    if (process.env.CI || !(error instanceof NoPythonError)) throw error;
+    return { python: '', skip: error.message };
+  }
+}
+
 if (import.meta.main) {
   try {
     console.log(setupPython());

@@ -1,5 +1,5 @@
-import { curlCommand } from './curl.ts';
-import { jsonLiteral, oneLine, powershellLiteral, pythonLiteral, shellJson } from './quote.ts';
+import { curlCommand, curlTrust } from './curl.ts';
+import { jsonLiteral, oneLine, pemLines, powershellLiteral, pythonLiteral, shellJson } from './quote.ts';
 import { type ShellId, shells } from './shell.ts';
 import type { Trust } from './trust.ts';
 
@@ -37,41 +37,126 @@ export interface Client {
 const lines = (...all: readonly string[]) => all.join('\n');
 
 /** How to try the key without a client. curl asks for it, so that it stands neither here nor in a shell's history. */
-function selfTest({ url, user, shell }: ClientContext): string {
-  return oneLine(`Test, with the API key as the password: ${curlCommand(url, { user }, shell)}`);
+function selfTest({ url, user, shell, trust }: ClientContext): string {
+  return oneLine(`Test, with the API key as the password: ${curlCommand(url, { user }, shell, trust)}`);
 }
 
 const chatRequest = ({ model }: ClientContext) =>
   shellJson({ model, messages: [{ role: 'user', content: 'Hello' }], stream: false });
 
+const chatHeaders = ({ apiKey }: ClientContext) => [
+  ...['-H', `Authorization: Bearer ${apiKey}`],
+  ...['-H', 'Content-Type: application/json'],
+];
+
 function curlChat(context: ClientContext): string {
   const { curl, quote, comment } = shells[context.shell];
-  const args = ['-H', `Authorization: Bearer ${context.apiKey}`, '-H', 'Content-Type: application/json'];
-  const command = [...args, '-d', chatRequest(context), `${context.url}/api/chat`].map(quote);
-  return lines(`${comment} ${selfTest(context)}`, [curl, ...command].join(' '));
+  const args = [...curlTrust(context.trust), ...chatHeaders(context), '-d', chatRequest(context)];
+  return lines(`${comment} ${selfTest(context)}`, [curl, ...[...args, `${context.url}/api/chat`].map(quote)].join(' '));
 }
 
-// Not curl.exe: Windows PowerShell takes the double quotes out of what it passes to a program.
+/**
+ * Not curl.exe where it can be helped: its answer is not taken apart, and Windows PowerShell takes the double quotes out
+ * of what it passes to a program, though not out of what it pipes. Only curl.exe can tell an endpoint by its key.
+ */
 function powershellChat(context: ClientContext): string {
+  const { curl, quote } = shells.powershell;
   const q = powershellLiteral;
+  const [body, url] = [q(chatRequest(context)), `${context.url}/api/chat`];
+  const piped = [...curlTrust(context.trust), ...chatHeaders(context), '-d', '@-', url].map(quote);
   return lines(
     `# ${selfTest({ ...context, shell: 'powershell' })}`,
-    `(Invoke-RestMethod ${q(`${context.url}/api/chat`)} -Method Post -ContentType 'application/json' ` +
-      `-Headers @{ Authorization = ${q(`Bearer ${context.apiKey}`)} } -Body ${q(chatRequest(context))}).message.content`,
+    context.trust === undefined
+      ? `(Invoke-RestMethod ${q(url)} -Method Post -ContentType 'application/json' ` +
+          `-Headers @{ Authorization = ${q(`Bearer ${context.apiKey}`)} } -Body ${body}).message.content`
+      : [body, '|', curl, ...piped].join(' '),
   );
+}
+
+/** Where shells keep the certificate of the endpoint's authority, in the home folder. */
+const caFile = 'ollama-guard-ca.pem';
+
+/** Programs on Node trust this certificate beside those they know. */
+function environmentTrust({ shell, trust }: ClientContext): readonly string[] {
+  if (trust === undefined) return [];
+  const { writeHomeFile, assignHomeFile } = shells[shell];
+  return [writeHomeFile(caFile, pemLines(trust.pem)), assignHomeFile('NODE_EXTRA_CA_CERTS', caFile)];
+}
+
+/** For Python; for the person to decide, since whatever reads it knows no other certificate from then on. */
+function pythonEnvironmentTrust({ shell, trust }: ClientContext): readonly string[] {
+  if (trust === undefined) return [];
+  const { assignHomeFile, comment } = shells[shell];
+  return [
+    `${comment} For Python, also this, after which much else trusts no other certificate:`,
+    `${comment} ${assignHomeFile('SSL_CERT_FILE', caFile)}`,
+  ];
 }
 
 function environment(context: ClientContext, variables: Readonly<Record<string, string>>): string[] {
   const { assign, comment } = shells[context.shell];
   return [
     `${comment} ${selfTest(context)}`,
+    ...environmentTrust(context),
     // A terminal takes what is pasted for keys: one that wipes the line would take the quotes away with it.
     ...Object.entries(variables).map(([variable, value]) => assign(variable, oneLine(value))),
   ];
 }
 
-const python = (context: ClientContext, ...code: readonly string[]) => lines(`# ${selfTest(context)}`, ...code);
-const javascript = (context: ClientContext, ...code: readonly string[]) => lines(`// ${selfTest(context)}`, ...code);
+/** Python that makes `tls`, which trusts the endpoint's authority and nothing else. */
+function pythonTrust({ trust }: ClientContext): readonly string[] {
+  if (trust === undefined) return [];
+  return ['tls = ssl.create_default_context(cadata="""', ...pemLines(trust.pem), '""")'];
+}
+
+/** JavaScript that makes this one program trust the endpoint's authority, beside those it knows. */
+function javascriptTrust({ trust }: ClientContext): readonly string[] {
+  if (trust === undefined) return [];
+  return [
+    `// Node before 22.19 or 24.5: save this certificate as ${caFile}, and run NODE_EXTRA_CA_CERTS=${caFile} node …`,
+    'const ca = `',
+    ...pemLines(trust.pem),
+    '`;',
+    "tls.setDefaultCACertificates?.([...tls.getCACertificates('default'), ca]);",
+  ];
+}
+
+/** Continue takes a certificate in place of the path to one, as a `data:` URI. */
+function continueTrust({ trust }: ClientContext): readonly string[] {
+  if (trust === undefined) return [];
+  const pem = btoa(lines(...pemLines(trust.pem), ''));
+  return ['    requestOptions:', `      caBundlePath: "data:application/x-pem-file;base64,${pem}"`];
+}
+
+/** For programs that have no field for it. Whoever joins has an address for them that needs no certificate. */
+function trustByHand({ trust }: ClientContext): readonly string[] {
+  if (trust === undefined) return [];
+  return [
+    'The system has to trust the certificate below: import it, or ask for an invite and use Join a Shared Ollama instead.',
+    oneLine(`SHA-256: ${trust.sha256}`),
+    ...pemLines(trust.pem),
+  ];
+}
+
+const python = (context: ClientContext, importing: string, ...code: readonly string[]) =>
+  lines(
+    `# ${selfTest(context)}`,
+    ...(context.trust === undefined ? [] : ['import ssl', '']),
+    importing,
+    '',
+    ...pythonTrust(context),
+    ...code,
+  );
+
+const javascript = (context: ClientContext, importing: string, ...code: readonly string[]) =>
+  lines(
+    `// ${selfTest(context)}`,
+    ...(context.trust === undefined ? [] : ["import tls from 'node:tls';"]),
+    importing,
+    '',
+    ...javascriptTrust(context),
+    ...code,
+  );
 
 /** What to fill in: each field of a form with its value. */
 const fields = (values: Readonly<Record<string, string>>) =>
@@ -105,8 +190,7 @@ export const clients: readonly Client[] = [
       return python(
         context,
         'from ollama import Client',
-        '',
-        `client = Client(host=${url}, headers={"Authorization": ${header}})`,
+        `client = Client(host=${url}, headers={"Authorization": ${header}}${context.trust ? ', verify=tls' : ''})`,
         `answer = client.chat(model=${model}, messages=[{"role": "user", "content": "Hello"}])`,
         'print(answer.message.content)',
       );
@@ -123,7 +207,6 @@ export const clients: readonly Client[] = [
       return javascript(
         context,
         "import { Ollama } from 'ollama';",
-        '',
         `const ollama = new Ollama({ host: ${url}, headers: { Authorization: ${header} } });`,
         `const answer = await ollama.chat({ model: ${model}, messages: [{ role: 'user', content: 'Hello' }] });`,
         'console.log(answer.message.content);',
@@ -140,9 +223,8 @@ export const clients: readonly Client[] = [
       const [url, key, model] = [`${context.url}/v1`, context.apiKey, context.model].map(pythonLiteral);
       return python(
         context,
-        'from openai import OpenAI',
-        '',
-        `client = OpenAI(base_url=${url}, api_key=${key})`,
+        context.trust ? 'from openai import DefaultHttpxClient, OpenAI' : 'from openai import OpenAI',
+        `client = OpenAI(base_url=${url}, api_key=${key}${context.trust ? ', http_client=DefaultHttpxClient(verify=tls)' : ''})`,
         `answer = client.chat.completions.create(model=${model}, messages=[{"role": "user", "content": "Hello"}])`,
         'print(answer.choices[0].message.content)',
       );
@@ -159,7 +241,6 @@ export const clients: readonly Client[] = [
       return javascript(
         context,
         "import OpenAI from 'openai';",
-        '',
         `const client = new OpenAI({ baseURL: ${url}, apiKey: ${key} });`,
         'const answer = await client.chat.completions.create({',
         `  model: ${model},`,
@@ -180,11 +261,10 @@ export const clients: readonly Client[] = [
       return python(
         context,
         'from langchain_ollama import ChatOllama',
-        '',
         'chat = ChatOllama(',
         `    model=${model},`,
         `    base_url=${url},`,
-        `    client_kwargs={"headers": {"Authorization": ${header}}},`,
+        `    client_kwargs={"headers": {"Authorization": ${header}}${context.trust ? ', "verify": tls' : ''}},`,
         ')',
         'print(chat.invoke("Hello").content)',
       );
@@ -210,6 +290,7 @@ export const clients: readonly Client[] = [
         `    apiKey: ${key}`,
         `    model: ${model}`,
         '    roles: [chat, edit, apply]',
+        ...continueTrust(context),
       );
     },
     note: 'The whole text is a config.yaml; into one of your own, put the entry below models alone.',
@@ -228,6 +309,7 @@ export const clients: readonly Client[] = [
           'Ollama API Key': context.apiKey,
           Model: context.model,
         }),
+        ...trustByHand(context),
         selfTest(context),
       ),
     note: 'The list of models stays empty because Cline asks for it without the key: type the model.',
@@ -254,6 +336,7 @@ export const clients: readonly Client[] = [
         '    "maxOutputTokens": 4096',
         '  }',
         ']',
+        ...trustByHand(context),
         selfTest(context),
       );
     },
@@ -290,6 +373,7 @@ export const clients: readonly Client[] = [
       lines(
         'Open WebUI, Admin Panel, Settings, Connections, Manage Ollama API Connections, +',
         ...fields({ URL: context.url, Key: context.apiKey }),
+        ...trustByHand(context),
         selfTest(context),
       ),
     note: 'Everyone on that Open WebUI uses this one key and is seen as one person.',
@@ -307,6 +391,7 @@ export const clients: readonly Client[] = [
           OPENAI_BASE_URL: `${context.url}/v1`,
         }),
         shells[context.shell].assignFrom('OPENAI_API_KEY', 'OLLAMA_API_KEY'),
+        ...pythonEnvironmentTrust(context),
       ),
     note: 'The ollama command does not read OLLAMA_API_KEY, and Python sends it to any host that OLLAMA_HOST names.',
   },

@@ -54,10 +54,9 @@ export function parseInviteLink(link: string): Invite {
     const { a, c, f, u } = payload.parse(JSON.parse(Buffer.from(fragment ?? '', 'base64url').toString()));
     const caSha256 = f && Buffer.from(f, 'base64url').toString('hex').toUpperCase().match(/../g)?.join(':');
     return { addresses: a, code: c, user: u, ...(caSha256 && { caSha256 }) };
-  } catch (cause) {
-    throw new GuardError('link-invalid', 'This is not an invite. Copy the whole link, what follows the # included.', {
-      cause,
-    });
+  } catch {
+    // Without the cause: what cannot be parsed is quoted there, and may hold a code.
+    throw new GuardError('link-invalid', 'This is not an invite. Copy the whole link, what follows the # included.');
   }
 }
 

@@ -32,3 +32,11 @@ export function shellJson(value: unknown): string {
 export function oneLine(text: string): string {
   return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '');
 }
+
+/**
+ * The lines of a certificate in PEM, of the characters alone that PEM is made of (RFC 7468 §3): nothing that ends a
+ * string or means something to a shell, whatever the text holds.
+ */
+export function pemLines(pem: string): readonly string[] {
+  return pem.split('\n').flatMap((line) => line.replace(/[^A-Za-z0-9+/= -]/g, '').trim() || []);
+}

@@ -14,6 +14,10 @@ export interface Shell {
   readonly assign: (variable: string, value: string) => string;
   /** Gives an environment variable the value of another one. */
   readonly assignFrom: (variable: string, source: string) => string;
+  /** Gives an environment variable the path of a file in the home folder; its name is plain. */
+  readonly assignHomeFile: (variable: string, name: string) => string;
+  /** Writes a file in the home folder, with lines of a certificate as `pemLines` gives them. */
+  readonly writeHomeFile: (name: string, lines: readonly string[]) => string;
   /** What a line begins with that is for people alone. */
   readonly comment: string;
 }
@@ -57,6 +61,8 @@ export const shells = {
     quote: quoteForBash,
     assign: (variable, value) => `export ${variable}=${quoteForBash(value)}`,
     assignFrom: (variable, source) => `export ${variable}="$${source}"`,
+    assignHomeFile: (variable, name) => `export ${variable}="$HOME/${name}"`,
+    writeHomeFile: (name, lines) => `printf '%s\\n' ${quoteForBash(lines.join('\n'))} > "$HOME/${name}"`,
     comment: '#',
   },
   powershell: {
@@ -65,6 +71,10 @@ export const shells = {
     quote: (argument) => (plain.test(argument) ? argument : powershellLiteral(argument)),
     assign: (variable, value) => `$env:${variable} = ${powershellLiteral(value)}`,
     assignFrom: (variable, source) => `$env:${variable} = $env:${source}`,
+    // Windows takes this slash as well, and PowerShell runs elsewhere too.
+    assignHomeFile: (variable, name) => `$env:${variable} = "$HOME/${name}"`,
+    writeHomeFile: (name, lines) =>
+      `Set-Content -Encoding ascii -LiteralPath "$HOME/${name}" -Value ${powershellLiteral(lines.join('\n'))}`,
     comment: '#',
   },
   cmd: {
@@ -74,6 +84,10 @@ export const shells = {
     assign: (variable, value) =>
       `set ${variable}=${/["%&|<>()^!]/.test(value) ? caretEach(withoutLineBreaks(value)) : withoutLineBreaks(value)}`,
     assignFrom: (variable, source) => `set ${variable}=%${source}%`,
+    assignHomeFile: (variable, name) => `set ${variable}=%USERPROFILE%\\${name}`,
+    // Where to comes first: a digit at the end of a line would be taken for the number of a stream.
+    writeHomeFile: (name, lines) =>
+      lines.map((line, i) => `${i === 0 ? '>' : '>>'}"%USERPROFILE%\\${name}" echo ${line}`).join('\n'),
     comment: 'rem',
   },
 } as const satisfies Record<string, Shell>;

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { type Client, type ClientContext, clients } from '../../../src/guard/share/clients.ts';
-import { jsonLiteral, oneLine, powershellLiteral, shellJson } from '../../../src/guard/share/quote.ts';
+import { curlCommand } from '../../../src/guard/share/curl.ts';
+import { jsonLiteral, oneLine, pemLines, powershellLiteral, shellJson } from '../../../src/guard/share/quote.ts';
 import { type ShellId, shellIds, shells } from '../../../src/guard/share/shell.ts';
 
 const docsPath = join(import.meta.dirname, '..', '..', '..', 'docs', 'clients.md');
@@ -18,6 +20,17 @@ const example = {
   apiKey: 'og_YOUR_KEY',
   model: 'llama3.2',
   shell: 'bash',
+} as const satisfies ClientContext;
+
+/** The same for an endpoint that no system knows the certificate of. */
+const trusted = {
+  ...example,
+  url: 'https://192.168.1.5:11435',
+  trust: {
+    pem: '-----BEGIN CERTIFICATE-----\nMIIBYOURCERTIFICATE\n-----END CERTIFICATE-----\n',
+    sha256: 'AB:CD:EF',
+    publicKeyPin: 'sha256//YOUR_PIN=',
+  },
 } as const satisfies ClientContext;
 
 /** Every client with every shell that makes a difference to it. */
@@ -58,6 +71,31 @@ describe('the clients', () => {
     }
   });
 
+  it('get what it takes to know the endpoint, and nothing that switches a check off', () => {
+    const off =
+      /verify_?(?:ssl)?\s*[=:]\s*false|rejectUnauthorized|NODE_TLS|CERT_NONE|insecure|SkipCertificateCheck|AcceptAll/i;
+    for (const [client, shell] of variants) {
+      const text = client.render({ ...trusted, shell });
+      const label = `${client.id} in ${shell}`;
+      assert.equal(text.split(trusted.apiKey).length - 1, 1, label);
+      assert.doesNotMatch(text, off, label);
+      assert.doesNotMatch(text, /http:|undefined/, label);
+      const commands = text.split('\n').filter((line) => /\bcurl(?:\.exe)? /.test(line));
+      assert.ok(commands.length > 0, label);
+      for (const command of commands)
+        assert.match(command, /curl(?:\.exe)? -k --pinnedpubkey ['"]sha256\/\/YOUR_PIN=['"] /);
+      assert.equal(text.match(/ -k /g)?.length, commands.length, label);
+    }
+  });
+
+  it('need no more than before when every system knows the endpoint', () => {
+    for (const [client, shell] of variants) {
+      const { url } = trusted;
+      const text = client.render({ ...example, url, shell });
+      assert.equal(text, client.render({ ...example, shell }).replaceAll(example.url, url), client.id);
+    }
+  });
+
   it('have one sentence to watch out for at most', () => {
     for (const { note = '', id } of clients) assert.match(note, /^(?:[^.!].*[^.]\.|)$/, id);
   });
@@ -66,12 +104,13 @@ describe('the clients', () => {
     // cmd ends a line at no separator but its own.
     const height = (client: Client, context: ClientContext) =>
       client.render(context).split(context.shell === 'cmd' ? /[\n\r]/ : /[\n\r\u2028\u2029]/).length;
-    const parts = fc.record({ url: anyText, user: fc.constant('alice'), apiKey: anyText, model: anyText });
+    const trust = fc.record({ pem: fc.constant(trusted.trust.pem), sha256: anyText, publicKeyPin: anyText });
+    const parts = fc.record({ url: anyText, user: fc.constant('alice'), apiKey: anyText, model: anyText, trust });
     for (const [client, shell] of variants) {
       // There, a line break inside of quotes is text; the tests of the shells take those apart.
       const breaksInQuotes = client.id === 'powershell' || (client.usesShell && shell !== 'cmd');
       if (breaksInQuotes) continue;
-      const expected = height(client, { ...example, shell });
+      const expected = height(client, { ...trusted, shell });
       const check = (some: Omit<ClientContext, 'shell'>) =>
         assert.equal(height(client, { ...some, shell }), expected, client.id);
       fc.assert(fc.property(parts, check), { numRuns: 50 });
@@ -93,6 +132,21 @@ describe('docs/clients.md', () => {
       assert.ok(section.includes(client.note ?? ''), `${client.id}: the note is missing`);
     }
   });
+
+  it('has what each client gets for a certificate that no system knows', () => {
+    const docs = readFileSync(docsPath, 'utf8');
+    assert.ok(docs.includes(curlCommand(trusted.url, { user: 'alice' }, 'bash', trusted.trust)));
+    const sections = new Map(docs.split(/^## /m).map((section) => [section.slice(0, section.indexOf('\n')), section]));
+    for (const client of clients) {
+      const plain = client.render({ ...example, url: trusted.url }).split('\n');
+      const added = client
+        .render(trusted)
+        .split('\n')
+        .filter((line) => !plain.includes(line));
+      for (const line of added.filter((one) => !/\bTest, with/.test(one)))
+        assert.ok(sections.get(client.name)?.includes(line), `${client.id}: ${line}`);
+    }
+  });
 });
 
 describe('a model with an evil name', () => {
@@ -101,9 +155,9 @@ describe('a model with an evil name', () => {
 
   it('presses no keys where a snippet is pasted', () => {
     for (const [client, shell] of variants) {
-      const text = client.render({ ...example, model: evil, shell });
+      const text = client.render({ ...trusted, model: evil, shell });
       assert.doesNotMatch(text.replaceAll('\n', ''), /\p{Cc}/u, `${client.id} in ${shell}`);
-      assert.equal(text.split('\n').length, client.render({ ...example, shell }).split('\n').length, client.id);
+      assert.equal(text.split('\n').length, client.render({ ...trusted, shell }).split('\n').length, client.id);
     }
   });
 });
@@ -136,6 +190,46 @@ describe('a literal', () => {
 
   it('in a comment or a field is one line', () => {
     fc.assert(fc.property(anyText, (text) => assert.doesNotMatch(oneLine(text), /[\p{Cc}\u2028\u2029\ud800-\udfff]/u)));
+  });
+});
+
+describe('a certificate', () => {
+  it('is lines of what PEM is made of, whatever it holds', () => {
+    fc.assert(
+      fc.property(anyText, (text) => {
+        for (const line of pemLines(text)) assert.match(line, /^[A-Za-z0-9+/= -]+$/);
+      }),
+    );
+    const { pem } = trusted.trust;
+    assert.equal(pemLines(pem.replaceAll('\n', '\r\n')).join('\n'), pem.trim());
+    assert.deepEqual(pemLines('"""\n\'; `$(calc)` %PATH% > x'), ['calc PATH  x']);
+  });
+
+  const { pem } = trusted.trust;
+  const file = 'ca.pem';
+
+  it('is written to the home folder by bash, and found there', (t) => {
+    const home = mkdtempSync(join(tmpdir(), "ollama guard's home-"));
+    t.after(() => rmSync(home, { recursive: true, force: true }));
+    const { writeHomeFile, assignHomeFile } = shells.bash;
+    const script = [writeHomeFile(file, pemLines(pem)), assignHomeFile('CA', file), 'cat "$CA"'].join('\n');
+    const out = execFileSync('bash', ['-s'], { input: script, encoding: 'utf8', env: { ...process.env, HOME: home } });
+    assert.equal(out, pem);
+  });
+
+  it('is written by PowerShell and cmd', () => {
+    const [, literal = ''] =
+      /^Set-Content -Encoding ascii -LiteralPath "\$HOME\/ca\.pem" -Value (.*)$/s.exec(
+        shells.powershell.writeHomeFile(file, pemLines(pem)),
+      ) ?? [];
+    assert.equal(readPowershell(literal), pem.trim());
+    assert.equal(shells.powershell.assignHomeFile('CA', file), '$env:CA = "$HOME/ca.pem"');
+    assert.deepEqual(shells.cmd.writeHomeFile(file, pemLines(pem)).split('\n'), [
+      '>"%USERPROFILE%\\ca.pem" echo -----BEGIN CERTIFICATE-----',
+      '>>"%USERPROFILE%\\ca.pem" echo MIIBYOURCERTIFICATE',
+      '>>"%USERPROFILE%\\ca.pem" echo -----END CERTIFICATE-----',
+    ]);
+    assert.equal(shells.cmd.assignHomeFile('CA', file), 'set CA=%USERPROFILE%\\ca.pem');
   });
 });
 
@@ -205,6 +299,10 @@ describe('a shell', () => {
         const [, body = ''] =
           / -Body ('.*')\)\.message\.content$/s.exec(powershell?.render(context('powershell')) ?? '') ?? [];
         assert.deepEqual(JSON.parse(readPowershell(body)), request);
+        // Through a pipe, in whose encoding anything but ASCII could be lost.
+        const [, piped = ''] =
+          /\n('[ -~]*') \| curl\.exe -k .* -d '@-' /.exec(powershell?.render({ ...trusted, model }) ?? '') ?? [];
+        assert.deepEqual(JSON.parse(readPowershell(piped)), request);
       }),
     );
   });

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { shareUrl } from '../../../src/guard/share/address.ts';
 import { curlCommand } from '../../../src/guard/share/curl.ts';
 import { parseDuration } from '../../../src/guard/share/duration.ts';
 import { defaultShell, shells } from '../../../src/guard/share/shell.ts';
@@ -23,6 +22,23 @@ describe('the curl command', () => {
     assert.equal(
       curlCommand(url, { apiKey: 'og_x_y' }, 'cmd'),
       `curl -H "Authorization: Bearer og_x_y" ${url}/api/tags`,
+    );
+  });
+
+  it('tells the endpoint by its key, in the one line and with -k never alone', () => {
+    const trust = { pem: '', sha256: '', publicKeyPin: 'sha256//a+b/c=' };
+    const https = 'https://[fd00::5]:11435';
+    assert.equal(
+      curlCommand(https, { user: 'alice' }, 'bash', trust),
+      `curl -k --pinnedpubkey 'sha256//a+b/c=' -u alice '${https}/api/tags'`,
+    );
+    assert.equal(
+      curlCommand(https, { user: 'alice' }, 'powershell', trust),
+      `curl.exe -k --pinnedpubkey 'sha256//a+b/c=' -u alice '${https}/api/tags'`,
+    );
+    assert.equal(
+      curlCommand(https, { user: 'alice' }, 'cmd', trust),
+      `curl -k --pinnedpubkey "sha256//a+b/c=" -u alice "${https}/api/tags"`,
     );
   });
 
@@ -52,22 +68,6 @@ describe('quoting', () => {
     assert.equal(shells.powershell.quote("it's $x"), "'it''s $x'");
     assert.equal(shells.cmd.quote('say "hi"\\'), '"say \\"hi\\"\\\\"');
     assert.equal(shells.cmd.quote('100 %PATH%'), '"100 "^%"PATH"^%""');
-  });
-});
-
-describe('the address to hand on', () => {
-  const entry = (address: string, family: 'IPv4' | 'IPv6', internal = false) =>
-    ({ address, family, internal, netmask: '', mac: '', cidr: null, scopeid: 0 }) as never;
-  const interfaces = {
-    lo: [entry('127.0.0.1', 'IPv4', true)],
-    eth0: [entry('fe80::1', 'IPv6'), entry('192.0.2.7', 'IPv4')],
-  };
-
-  it('is the endpoint itself, or an address of this computer when it listens everywhere', () => {
-    assert.equal(shareUrl(url, interfaces), url);
-    assert.equal(shareUrl('http://0.0.0.0:1234', interfaces), 'http://192.0.2.7:1234');
-    assert.equal(shareUrl('http://[::]:1234', { eth0: [entry('2001:db8::1', 'IPv6')] }), 'http://[2001:db8::1]:1234');
-    assert.equal(shareUrl('http://0.0.0.0:1234', {}), 'http://127.0.0.1:1234');
   });
 });
 
