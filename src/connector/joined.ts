@@ -14,7 +14,7 @@ const joined = z.strictObject({
   /** Where the endpoint is reached, best first. */
   addresses: z.array(origin).check(z.minLength(1), z.maxLength(16)),
   /** The one certificate authority that is trusted, in PEM; every one the system trusts when left out. */
-  ca: z.optional(z.string().check(z.startsWith('-----BEGIN CERTIFICATE-----'), z.maxLength(16_384))),
+  ca: z.optional(z.string().check(z.regex(/^-----BEGIN CERTIFICATE-----/), z.maxLength(16_384))),
   apiKey: z.string().check(z.regex(/^og_[a-z2-9]{10}_[A-Za-z0-9_-]{43}$/, 'is not an API key')),
   /** Where it is reached on this computer; it never changes by itself. */
   port: z.int().check(z.gte(0), z.lte(65_535)),

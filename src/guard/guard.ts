@@ -8,6 +8,7 @@ import { canonicalAddress, plainAddress } from './entry/address.ts';
 import { bodyProblem, hasBody } from './entry/body.ts';
 import { framingProblem } from './entry/framing.ts';
 import { createHostRule, hostOf } from './entry/host.ts';
+import { staysEncrypted, strictTransport } from './entry/hsts.ts';
 import {
   close,
   createListener,
@@ -18,15 +19,24 @@ import {
   staysOnThisComputer,
 } from './entry/listener.ts';
 import { allowOrigin, answerPreflight, isForeignPage, isPreflight } from './entry/origin.ts';
+import { pipelineProblem } from './entry/pipelining.ts';
 import { canonicalPath } from './entry/target.ts';
+import { httpsAddress } from './entry/toHttps.ts';
 import { GuardError } from './errors.ts';
 import { createForward, type Forward } from './forward/forward.ts';
+import { modelNames } from './forward/probe.ts';
 import { Authenticator, type ComparePassword, type Identity } from './identity/authenticator.ts';
 import { readCredential } from './identity/credentials.ts';
 import type { ApiKeyRecord, User } from './identity/users.ts';
+import { joinAnswer } from './join/answer.ts';
+import { readCode } from './join/code.ts';
+import { InviteDesk, type InviteRefusal } from './join/inviteDesk.ts';
+import { isForJoinPage, reachedAt } from './join/origin.ts';
+import { caPath, methodsOf, type Page, readPage, sendPage } from './join/pages.ts';
 import { decide } from './policy/policy.ts';
 import { routesOf } from './routes.ts';
 import { isSharedWith, reaches, type Share, type SharedAddress } from './share/sharedAddress.ts';
+import { trustOf } from './share/trust.ts';
 import type { EndpointTls } from './tls/certificate.ts';
 import { EndpointCertificate } from './tls/endpointCertificate.ts';
 import type { Vault } from './tls/vault.ts';
@@ -54,11 +64,12 @@ export interface GuardOptions {
 /** Reports come at most four times a second. */
 const reportIntervalMs = 250;
 
-/** Requests under way on one connection; clients that pipeline at all stay below this. */
-const maxPipelined = 8;
-
 /** How often streams are held against what their credential has become, in milliseconds: it may have run out. */
 const expiryCheckMs = 1_000;
+
+/** How long Ollama is waited for to name a model for snippets, in milliseconds, and what they name when it does not. */
+const modelPatienceMs = 2_000;
+const exampleModel = 'llama3.2';
 
 /** The running guard: the steps of a request's way, strung together. */
 export class Guard {
@@ -67,15 +78,12 @@ export class Guard {
   readonly #server: Listener;
   readonly #forward: Forward;
   readonly #authenticator: Authenticator;
+  readonly #inviteDesk: InviteDesk;
   readonly #reporter: Reporter;
   readonly #activity = new ActivityTracker(() => this.#reporter.activityChanged());
   readonly #isOwnHost: (host: string) => boolean;
   readonly #origins: ReadonlySet<string>;
   readonly #live = new Map<ServerResponse, Identity>();
-  /** How many requests of a connection are being answered. */
-  readonly #open = new WeakMap<Socket, number>();
-  /** Connections that have not made a request yet. */
-  readonly #fresh = new Set<Socket>();
   /** What took a connection. */
   readonly #cameBy = new WeakMap<Socket, Listener>();
   readonly #expiryCheck = setInterval(() => this.#endStaleStreams(), expiryCheckMs).unref();
@@ -85,7 +93,8 @@ export class Guard {
   #sharing: Promise<unknown> = Promise.resolve();
   #stopping = false;
 
-  private constructor({ config, users, comparePassword, onReport, vault, onTls, failedLogins }: GuardOptions) {
+  private constructor(options: GuardOptions) {
+    const { config, users, comparePassword, onReport, vault, redeemInvite, onTls, failedLogins } = options;
     this.#config = config;
     const { tls, allowedHosts } = config;
     this.#certificate = new EndpointCertificate({ config: tls, allowedHosts, vault, onChange: onTls });
@@ -93,6 +102,8 @@ export class Guard {
     this.#forward = createForward(config);
     this.#authenticator = new Authenticator({ comparePassword, failedLogins: failedLogins ?? createFailedLogins() });
     this.#authenticator.setUsers(users);
+    this.#inviteDesk = new InviteDesk({ redeemInvite });
+    this.#inviteDesk.setUsers(users);
     this.#userCount = users.length;
     this.#reporter = new Reporter(onReport, reportIntervalMs);
     this.#isOwnHost = createHostRule(config.allowedHosts);
@@ -110,8 +121,7 @@ export class Guard {
     const guard = new Guard(options);
     await listen(guard.#server, host, port);
     try {
-      // A directory may want to see this endpoint listen first.
-      await guard.#certificate.open();
+      await guard.#certify(host);
     } catch (error) {
       await guard.stop(0);
       throw error;
@@ -133,6 +143,7 @@ export class Guard {
   /** Replaces the users. Applies to the next request; streams whose user or key is gone end now. */
   setUsers(users: readonly User[]): void {
     this.#authenticator.setUsers(users);
+    this.#inviteDesk.setUsers(users);
     this.#userCount = users.length;
     this.#endStaleStreams();
   }
@@ -189,7 +200,23 @@ export class Guard {
     if (before?.server !== undefined && before.host === host) return { ...before, users: allowed };
     const server = this.#createServer();
     await listen(server, host, own.port);
+    try {
+      await this.#certify(listeningAt(server).address);
+    } catch (error) {
+      await this.#cut(server);
+      throw error;
+    }
     return { host, address: listeningAt(server).address, server, users: allowed };
+  }
+
+  /**
+   * Gets a certificate for what listens on an address, where one is needed: a guard for this computer alone starts
+   * without, whatever the vault says. What listens is there first, since a directory may want to see it.
+   *
+   * @throws GuardError why there is none.
+   */
+  async #certify(address: string): Promise<void> {
+    if (schemeOf(this.#config, address) === 'https') await this.#certificate.open();
   }
 
   #createServer(): Listener {
@@ -199,11 +226,7 @@ export class Guard {
         onRequest: (req, res) => this.#handle(req, res),
         onConnection: (socket) => {
           this.#cameBy.set(socket, server);
-          this.#fresh.add(socket);
-          socket.once('close', () => {
-            this.#fresh.delete(socket);
-            this.#activity.signedOut(socket);
-          });
+          socket.once('close', () => this.#activity.signedOut(socket));
         },
       },
       this.#certificate.challenges,
@@ -252,8 +275,6 @@ export class Guard {
     const servers = this.#servers;
     const closed = Promise.all(servers.map(close));
     this.#closeIdleConnections();
-    // Node does not count those as idle.
-    for (const socket of this.#fresh) socket.destroy();
     // `close` does not call back while a stream lives (http-proxy.md, rule 10).
     const cutOff = setTimeout(() => {
       for (const server of servers) server.closeAllConnections();
@@ -267,7 +288,6 @@ export class Guard {
 
   /** A request's way: entry, identity, policy, forward. Whatever no step says yes to is refused. */
   #handle(req: IncomingMessage, res: ServerResponse): void {
-    this.#fresh.delete(req.socket);
     const startedAt = performance.now();
     const path = canonicalPath(req.url ?? '');
     const address = plainAddress(req.socket.remoteAddress ?? '');
@@ -275,15 +295,28 @@ export class Guard {
     req.on('error', () => res.destroy());
     res.on('error', () => res.destroy());
 
-    const problem = this.#entryProblem(req, path) ?? this.#pipelineProblem(req, res);
+    const problem = this.#entryProblem(req, path) ?? pipelineProblem(req, res);
+    const elsewhere = problem === 'plain-http' ? httpsAddress(req, request.path) : undefined;
+    if (elsewhere !== undefined) {
+      this.#redirect(request, elsewhere);
+      return;
+    }
     if (problem !== undefined) {
-      this.#refuse(request, problem, { close: problem === 'bad-request' || problem === 'pipelined' });
+      this.#refuse(request, problem, { close: endsConnection.has(problem) });
       return;
     }
     allowOrigin(req, res);
+    if (isEncrypted(req.socket) && staysEncrypted(this.#certificate.tls, req.headers.host)) {
+      res.setHeader('strict-transport-security', strictTransport);
+    }
     const own = ownAnswer(req, request.path);
     if (own !== undefined) {
       this.#answerOwn(request, own);
+      return;
+    }
+    const methods = methodsOf(request.path);
+    if (methods !== undefined) {
+      this.#answerJoin(request, methods).catch((error: unknown) => this.#fail(request, error));
       return;
     }
 
@@ -301,10 +334,7 @@ export class Guard {
       admit(signIn);
       return;
     }
-    signIn.then(admit).catch((error: unknown) => {
-      this.#reporter.add({ type: 'error', message: String(error) });
-      this.#refuse(request, 'guard-failed');
-    });
+    signIn.then(admit).catch((error: unknown) => this.#fail(request, error));
   }
 
   /** Why a request may not come in at all, whoever sends it. */
@@ -317,7 +347,7 @@ export class Guard {
     if (path === undefined) return 'bad-target';
     const host = hostOf(req.headers.host ?? '');
     if (host === undefined || !this.#isOwnHost(host)) return 'foreign-host';
-    if (isForeignPage(req.headers, this.#origins)) return 'foreign-origin';
+    if (isForeignPage(req.headers, this.#origins) && !isForJoinPage(req, path)) return 'foreign-origin';
     return this.#mayBePlain(req.socket) ? undefined : 'plain-http';
   }
 
@@ -325,15 +355,6 @@ export class Guard {
   #mayBePlain(socket: Socket): boolean {
     const { tls, plainOnLoopback } = this.#config;
     return tls.mode === 'off' || isEncrypted(socket) || (plainOnLoopback && staysOnThisComputer(socket));
-  }
-
-  /** Each pipelined request would take a connection to Ollama, so a client connection may not hold many. */
-  #pipelineProblem(req: IncomingMessage, res: ServerResponse): RefusalCode | undefined {
-    const { socket } = req;
-    const open = (this.#open.get(socket) ?? 0) + 1;
-    this.#open.set(socket, open);
-    res.once('close', () => this.#open.set(socket, (this.#open.get(socket) ?? 1) - 1));
-    return open > maxPipelined ? 'pipelined' : undefined;
   }
 
   /** Preflights, the CLI's heartbeat and the guard's own health: answered here, to everyone, and without a body. */
@@ -352,6 +373,73 @@ export class Guard {
     res.setHeader('cache-control', 'no-store');
     res.setHeader('content-length', body.length);
     res.end(body);
+  }
+
+  /**
+   * The guard's own pages, where an invite is exchanged for an API key. They are for everyone: the credential here is the
+   * code of the invite.
+   *
+   * @param methods what the path takes.
+   */
+  async #answerJoin(request: Request, methods: string): Promise<void> {
+    const { req, res, path } = request;
+    if (!methods.split(', ').includes(req.method ?? '')) {
+      this.#refuse(request, 'method-not-allowed', { allow: methods });
+      return;
+    }
+    if (req.method === 'POST') {
+      await this.#redeem(request).catch((error: unknown) => this.#fail(request, error, 'invite-unavailable'));
+      return;
+    }
+    if (hasBody(req)) {
+      this.#refuse(request, 'unexpected-body', { close: true });
+      return;
+    }
+    const page = path === caPath ? this.#caPage() : await readPage(path);
+    if (page === undefined) this.#refuse(request, 'not-found');
+    else sendPage(res, page);
+  }
+
+  /** Undefined when there is nothing to trust that systems do not know. */
+  #caPage(): Page | undefined {
+    const anchor = this.#certificate.tls?.anchor;
+    return anchor && { type: 'application/x-pem-file', body: anchor.pem };
+  }
+
+  /** Exchanges an invite for an API key. Nothing slow comes after it is used up. */
+  async #redeem(request: Request): Promise<void> {
+    const { req, res, address } = request;
+    // A code is as short as headers are, and gets as long.
+    const read = await readCode(req, res, this.#config.headersTimeoutMs);
+    if (read === undefined) return;
+    if ('refusal' in read) {
+      this.#refuse(request, read.refusal, { close: true });
+      return;
+    }
+    const offer = this.#inviteDesk.check(read.code, address, (user) => this.#isSharedWith({ user }, req));
+    if ('refusal' in offer) {
+      this.#refuseInvite(request, offer);
+      return;
+    }
+    const [model = exampleModel] = await modelNames(this.#config.upstream, modelPatienceMs);
+    const trust = isEncrypted(req.socket) ? trustOf(this.#certificate.tls) : undefined;
+    const answer = joinAnswer(offer, { url: reachedAt(req), model, ...(trust && { trust }) });
+    // Nobody is there any more to be given the key.
+    if (res.destroyed) return;
+    const refused = await this.#inviteDesk.exchange(offer, address);
+    if (refused !== undefined) {
+      this.#refuseInvite(request, refused);
+      return;
+    }
+    const { user, key } = offer;
+    this.#reporter.add({ type: 'invite-redeemed', user: user.name, keyId: key.id, address });
+    sendPage(res, answer);
+    this.#reportRequest(request, { user, keyId: key.id });
+  }
+
+  #refuseInvite(request: Request, { refusal, reason, ...details }: InviteRefusal): void {
+    this.#refuse(request, refusal, details);
+    this.#reporter.add({ type: 'sign-in-failed', address: request.address, reason });
   }
 
   #admit(request: Request, identity: Identity): void {
@@ -395,12 +483,30 @@ export class Guard {
     this.#reportRequest(request, identity);
   }
 
+  /** Keeps the method, and is not to be remembered: the endpoint may do without encryption one day. */
+  #redirect(request: Request, location: string): void {
+    const { res } = request;
+    res.statusCode = 308;
+    res.setHeader('location', location);
+    res.setHeader('cache-control', 'no-store');
+    res.setHeader('content-length', 0);
+    res.setHeader('connection', 'close');
+    res.end();
+    this.#reportRequest(request, undefined);
+  }
+
+  /** An error that nobody foresaw. */
+  #fail(request: Request, error: unknown, code: RefusalCode = 'guard-failed'): void {
+    this.#reporter.add({ type: 'error', message: String(error) });
+    this.#refuse(request, code);
+  }
+
   #reportRequest({ req, res, path, address, startedAt }: Request, identity: Identity | undefined): void {
     this.#reporter.add({
       type: 'request',
       method: req.method ?? '',
       // Anything else may hold what a stranger put there, a key pasted into a URL included.
-      path: routesOf(path).length > 0 ? path : '-',
+      path: routesOf(path).length > 0 || methodsOf(path) !== undefined ? path : '-',
       status: res.statusCode,
       address,
       ...(identity && { user: identity.user.name }),
@@ -428,6 +534,9 @@ function demandUser(host: string, users: number): void {
 function isHttps(server: Listener): server is HttpsServer {
   return 'setSecureContext' in server;
 }
+
+/** Refusals after which nothing on the same connection can be trusted, or be of use. */
+const endsConnection: ReadonlySet<RefusalCode> = new Set(['bad-request', 'pipelined', 'plain-http']);
 
 /** What the guard answers itself, by path; the texts of both are public. */
 const ownAnswers = {

@@ -11,3 +11,6 @@ export const guardThreadEntry = entry('guardThread');
 
 /** The hash thread's file. */
 export const hashThreadEntry = entry('hashThread');
+
+/** The connector thread's file. */
+export const connectorThreadEntry = entry('connectorThread');

@@ -133,8 +133,10 @@ export class GuardHost {
   async share(plan: SharedAddress | undefined): Promise<string | undefined> {
     if (this.#state.status !== 'running') return undefined;
     const result = await this.#thread?.calls.share(plan).catch(() => undefined);
-    if (result === undefined || 'url' in result) return result?.url;
-    throwFailure(result);
+    if (result === undefined) return undefined;
+    if (!('url' in result)) throwFailure(result);
+    if (result.tls !== undefined) this.#onTls(result.tls);
+    return result.url;
   }
 
   /** Shows sharing in the state, for as long as this guard runs. */

@@ -51,7 +51,7 @@ const functions: GuardThreadFunctions = {
   stopRequest: (id) => guard?.stopRequest(id) ?? false,
   async share(plan) {
     try {
-      return { url: await guard?.share(plan) };
+      return { url: await guard?.share(plan), tls: guard?.tls };
     } catch (error) {
       return failure(error, 'The guard could not share: {reason}');
     }

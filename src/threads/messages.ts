@@ -19,8 +19,8 @@ export interface Failure {
 /** How a start went. */
 export type StartResult = { readonly url: string; readonly tls: EndpointTls | undefined } | Failure;
 
-/** How sharing went; without a URL nothing is shared. */
-export type ShareResult = { readonly url: string | undefined } | Failure;
+/** How sharing went; without a URL nothing is shared. A guard that began on loopback may encrypt only from here on. */
+export type ShareResult = { readonly url: string | undefined; readonly tls: EndpointTls | undefined } | Failure;
 
 /** What the vault holds, once it was read or written. */
 export type VaultResult = { readonly text: string | undefined } | Failure;

@@ -5,10 +5,12 @@ import { type TestContext, test } from 'node:test';
 import { GuardError } from '../../src/guard/errors.ts';
 import { type FakeOllama, startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard, type TestGuard } from '../support/guard.ts';
+import { overTls } from '../support/overTls.ts';
 import { type Person, team } from '../support/people.ts';
 import { RawClient, request } from '../support/rawClient.ts';
 
 const shared = '127.0.0.2';
+const scheme = overTls === undefined ? 'http' : 'https';
 const idOf = ({ name }: Person): string => team.users.find((user) => user.name === name)?.id ?? '';
 const tags = ({ bearer }: Person = team.mia) => ({ headers: { authorization: bearer } });
 
@@ -35,11 +37,11 @@ const statusAt = async (t: TestContext, { port }: TestGuard, host: string, perso
 test('the second address answers while it is shared, at the same port', async (t) => {
   const guard = await startGuard(t, await streaming(t));
   await assert.rejects(statusAt(t, guard, shared));
-  assert.equal(await guard.guard.share({ host: shared }), `http://${shared}:${guard.port}`);
+  assert.equal(await guard.guard.share({ host: shared }), `${scheme}://${shared}:${guard.port}`);
   assert.equal(await statusAt(t, guard, shared), 200);
   assert.equal((await request(t, guard.port, {}, { host: shared })).status, 401);
   assert.equal(await statusAt(t, guard, '127.0.0.1'), 200);
-  assert.equal(guard.guard.url, `http://127.0.0.1:${guard.port}`);
+  assert.equal(guard.guard.url, `${scheme}://127.0.0.1:${guard.port}`);
 
   assert.equal(await guard.guard.share(undefined), undefined);
   await assert.rejects(statusAt(t, guard, shared));
@@ -99,7 +101,7 @@ test('another address takes the place of the one before, whose connections are c
   const guard = await startGuard(t, await streaming(t));
   await guard.guard.share({ host: shared });
   const before = await openStream(t, guard, shared);
-  assert.equal(await guard.guard.share({ host: '127.0.0.3' }), `http://127.0.0.3:${guard.port}`);
+  assert.equal(await guard.guard.share({ host: '127.0.0.3' }), `${scheme}://127.0.0.3:${guard.port}`);
   await before.closed();
   await assert.rejects(statusAt(t, guard, shared));
   assert.equal(await statusAt(t, guard, '127.0.0.3'), 200);
@@ -116,7 +118,7 @@ for (const [host, form] of [
     const mia = await openStream(t, guard, '127.0.0.1', team.mia);
     const adam = await openStream(t, guard, '127.0.0.1', team.adam);
     const url = await guard.guard.share({ host: '127.0.0.1', users: [idOf(team.mia)] });
-    assert.equal(url, `http://127.0.0.1:${guard.port}`);
+    assert.equal(url, `${scheme}://127.0.0.1:${guard.port}`);
     await adam.closed();
     assert.equal(await statusAt(t, guard, '127.0.0.1', team.adam), 403);
     assert.equal(await statusAt(t, guard, '127.0.0.1', team.mia), 200);
@@ -166,7 +168,7 @@ test('what stands in the way of sharing is an error that says so, and what was s
 
 test('changes of sharing wait for one another', async (t) => {
   const guard = await startGuard(t, await streaming(t));
-  const url = (host: string) => `http://${host}:${guard.port}`;
+  const url = (host: string) => `${scheme}://${host}:${guard.port}`;
   const done = await Promise.all([
     guard.guard.share({ host: shared }),
     guard.guard.share(undefined),

@@ -9,6 +9,7 @@ import { createMemoryVault, type Vault } from '../../src/guard/tls/vault.ts';
 import type { Activity } from '../../src/guard/usage/activity.ts';
 import type { GuardEvent, Report } from '../../src/guard/usage/events.ts';
 import type { FakeOllama } from './fakeOllama.ts';
+import { overTls } from './overTls.ts';
 import { team } from './people.ts';
 import { type RawRequest, type RawResponse, request } from './rawClient.ts';
 import { Signal } from './signal.ts';
@@ -39,6 +40,8 @@ export interface TestGuard {
   call(what: RawRequest): Promise<RawResponse>;
   /** Waits until an event has been reported. */
   event<T extends GuardEvent['type']>(type: T): Promise<GuardEvent & { readonly type: T }>;
+  /** Waits until how it encrypts is told anew, and is like that. */
+  isDescribed(check: (tls: EndpointTls) => boolean): Promise<void>;
   /** Waits until the activity last reported is as described, and gives it. The test has switched reporting on. */
   activity(check: (activity: Activity) => boolean): Promise<Activity>;
 }
@@ -60,6 +63,7 @@ export async function startGuard(
     host: '127.0.0.1',
     port: 0,
     upstream: typeof upstream === 'string' ? upstream : upstream.url,
+    ...(overTls && { tls: overTls.tls }),
     ...options.config,
   });
   const guard = await Guard.start({
@@ -97,6 +101,9 @@ export async function startGuard(
     described,
     call: (what) => request(t, port, what),
     event: (type) => changed.until(() => events.find((event) => event.type === type) as never),
+    isDescribed: async (check) => {
+      await changed.until(() => described.some(check) || undefined);
+    },
     activity: (check) =>
       changed.until(() => {
         const activity = reports.at(-1)?.activity;

@@ -1,6 +1,8 @@
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
 import type { TestContext } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { readChunks, readHead } from './http1.ts';
+import { overTls } from './overTls.ts';
 import { Signal } from './signal.ts';
 
 /** A response as it stood on the wire. */
@@ -39,7 +41,12 @@ export function requestBytes(host: string, request: RawRequest = {}): Buffer {
   return body === undefined ? head : Buffer.concat([head, Buffer.from(body as string)]);
 }
 
-/** A TCP connection that says exactly what a test makes it say. */
+/** How a raw client connects; over TLS with an authority to trust. */
+export interface RawOptions extends Partial<TcpNetConnectOpts> {
+  readonly ca?: string | undefined;
+}
+
+/** A connection that says exactly what a test makes it say. */
 export class RawClient {
   readonly socket: Socket;
   readonly host: string;
@@ -66,16 +73,17 @@ export class RawClient {
   static async open(
     t: TestContext,
     port: number,
-    options: Partial<TcpNetConnectOpts> & { readonly paused?: boolean } = {},
+    options: RawOptions & { readonly paused?: boolean } = {},
   ): Promise<RawClient> {
-    const { paused, ...connectOptions } = options;
-    const socket = connect({ host: '127.0.0.1', port, ...connectOptions });
+    const { paused, ca = overTls?.ca, ...rest } = options;
+    const connectOptions = { host: '127.0.0.1', port, ...rest };
+    const socket = ca === undefined ? connect(connectOptions) : connectTls({ ca, ...connectOptions });
     const client = new RawClient(socket, `127.0.0.1:${port}`);
     t.after(() => socket.destroy());
     await client.#changed.until(() => {
-      socket.once('connect', () => client.#changed.notify());
+      socket.once(ca === undefined ? 'connect' : 'secureConnect', () => client.#changed.notify());
       if (client.#closed) throw new Error('the connection was refused');
-      return socket.connecting ? undefined : true;
+      return isOpening(socket) ? undefined : true;
     });
     if (paused) socket.pause();
     return client;
@@ -145,12 +153,16 @@ export class RawClient {
   }
 }
 
+function isOpening(socket: Socket): boolean {
+  return socket.connecting || ('secureConnecting' in socket && socket.secureConnecting === true);
+}
+
 /** Sends one request on a connection of its own and takes the answer. */
 export async function request(
   t: TestContext,
   port: number,
   what: RawRequest | string | Buffer,
-  options: Partial<TcpNetConnectOpts> = {},
+  options: RawOptions = {},
 ): Promise<RawResponse> {
   const client = await RawClient.open(t, port, options);
   client.send(what);

@@ -46,7 +46,7 @@ export function tokenize(source: string): readonly Token[] {
     take(/\s*/y);
     if (at >= source.length) return tokens;
     const last = tokens.at(-1);
-    const mayBeRegex = last === undefined || (last.kind === 'code' && beforeRegex.test(last.value));
+    const mayBeRegex = last?.kind !== 'text' && (last?.kind !== 'code' || beforeRegex.test(last.value));
     const isComment = source.startsWith('//', at) || source.startsWith('/*', at);
     if (mayBeRegex && !isComment && take(regex) !== null) {
       tokens.push({ kind: 'code', value: 'regex' });
@@ -133,7 +133,7 @@ export function textsIn(source: string): Found {
     }
     if (isCode(at, 'z', '.')) {
       const open = tokens.findIndex((token, i) => i > at && token.kind === 'code' && !/^[\w.]+$/.test(token.value));
-      if (!isCode(open, '(') || isCode(open - 1, 'literal')) continue;
+      if (!isCode(open, '(') || /^(literal|discriminatedUnion|_default)$/.test(tokens[open - 1]?.value ?? '')) continue;
       for (const given of argumentsAt(tokens, open)) {
         if (given.length === 1 && given[0]?.kind === 'text') read('z', given);
         const error = given[0]?.value === '{' ? given.findIndex(({ value }) => value === 'error') : -1;

@@ -11,7 +11,7 @@ import { type RefusalCode, refusalBody, refusalStatus } from '../answers.ts';
 import type { GuardConfig } from '../config.ts';
 import { isLoopback } from '../config.ts';
 import { GuardError, systemErrorCode } from '../errors.ts';
-import { tlsOptions } from '../tls/endpointCertificate.ts';
+import { tlsOptions } from '../tls/options.ts';
 import type { Challenges } from '../tls/source.ts';
 import { sniff } from './sniff.ts';
 
@@ -74,6 +74,9 @@ export interface ListenerEvents {
   readonly onConnection: (socket: Socket) => void;
 }
 
+/** Connections that have not made a request yet: Node counts none of them as idle, and those in a handshake not at all. */
+const fresh = new WeakMap<Listener, Set<Socket>>();
+
 /**
  * The HTTP server, with every limit on what arrives set explicitly (SEC-66): header size and time, idle bodies, idle
  * readers, number of connections. Not yet listening, and without a certificate.
@@ -83,26 +86,64 @@ export interface ListenerEvents {
  */
 export function createListener(config: GuardConfig, events: ListenerEvents, challenges: Challenges): Listener {
   const limits = limitsOf(config);
-  const { onConnection } = events;
-  if (config.tls.mode === 'off') {
-    const server = createServer(limits);
-    server.on('connection', onConnection);
-    takeRequests(server, config, events.onRequest);
-    return server;
-  }
-  const server = createHttpsServer({ ...limits, ...tlsOptions, handshakeTimeout: config.headersTimeoutMs });
-  const [acceptTls] = server.listeners('connection') as ((socket: Socket) => void)[];
+  const encrypts = config.tls.mode !== 'off';
+  const server = encrypts ? createHttpsServer({ ...limits, ...tlsOptions }) : createServer(limits);
+  const waiting = new Set<Socket>();
+  fresh.set(server, waiting);
+  if (encrypts) sortConnections(server, waiting, config.headersTimeoutMs, challenges);
+  server.on(encrypts ? 'secureConnection' : 'connection', (socket: Socket) => {
+    waiting.add(socket);
+    socket.once('close', () => waiting.delete(socket));
+    events.onConnection(socket);
+  });
+  takeRequests(server, config, (req, res) => {
+    waiting.delete(req.socket);
+    events.onRequest(req, res);
+  });
+  return server;
+}
+
+/**
+ * Sends each new connection the way it asks for: to the TLS handshake, to a directory's challenge, or as plain HTTP
+ * past both. Its time is limited as a whole, from the first byte until it is open for requests.
+ *
+ * @param waiting has those that are not open yet.
+ * @param timeoutMs milliseconds.
+ */
+function sortConnections(server: Listener, waiting: Set<Socket>, timeoutMs: number, challenges: Challenges): void {
+  const timers = new Map<string, readonly [Socket, NodeJS.Timeout]>();
+  const [handshake] = server.listeners('connection') as ((socket: Socket) => void)[];
   server.removeAllListeners('connection');
   server.on('connection', (socket: Socket) => {
-    sniff(socket, challenges.onAlpn !== undefined, config.headersTimeoutMs, (beginning) => {
+    const peer = peerOf(socket);
+    const entry = [socket, setTimeout(() => socket.destroy(), timeoutMs)] as const;
+    timers.set(peer, entry);
+    waiting.add(socket);
+    socket.once('close', () => {
+      clearTimeout(entry[1]);
+      waiting.delete(socket);
+      if (timers.get(peer) === entry) timers.delete(peer);
+    });
+    // Whoever gets it listens too; between the two, nobody would.
+    socket.on('error', () => {});
+    sniff(socket, challenges.onAlpn !== undefined, (beginning) => {
       if (beginning === 'acme-challenge' && challenges.onAlpn !== undefined) challenges.onAlpn(socket);
       else if (beginning === 'plain') server.emit('secureConnection', socket);
-      else acceptTls?.call(server, socket);
+      else handshake?.call(server, socket);
     });
   });
-  server.on('secureConnection', onConnection);
-  takeRequests(server, config, events.onRequest);
-  return server;
+  server.on('secureConnection', (open: Socket) => {
+    const peer = peerOf(open);
+    const [socket, timer] = timers.get(peer) ?? [];
+    timers.delete(peer);
+    clearTimeout(timer);
+    if (socket !== undefined) waiting.delete(socket);
+  });
+}
+
+/** The same for a connection and what is encrypted on it, for which Node has no public name. */
+function peerOf({ remoteAddress, remotePort, localAddress }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress}`;
 }
 
 /** Whether a connection is encrypted. */
@@ -171,9 +212,11 @@ export function listeningAt(server: Listener): AddressInfo {
   return server.address() as AddressInfo;
 }
 
-/** Stops listening. Fulfilled when the last connection is gone; it cuts none. */
+/** Stops listening, and cuts connections that have made no request yet. Fulfilled when the last one is gone. */
 export function close(server: Listener): Promise<void> {
-  return new Promise((resolve) => server.close(() => resolve()));
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  for (const socket of fresh.get(server) ?? []) socket.destroy();
+  return closed;
 }
 
 /**

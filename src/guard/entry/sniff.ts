@@ -13,19 +13,12 @@ const acmeProtocol = Buffer.from('\x0aacme-tls/1', 'latin1');
 export type Beginning = 'tls' | 'acme-challenge' | 'plain';
 
 /**
- * Looks at the first bytes of a connection, and leaves them in place. A connection that sends none in time is closed.
+ * Looks at the first bytes of a connection, and leaves them in place. How long that may take, and what becomes of one
+ * that fails or ends before it tells what it is, is up to the caller.
  *
  * @param wantsChallenge whether a ClientHello is read to its end, to tell `acme-challenge` from `tls`.
- * @param timeoutMs milliseconds.
  */
-export function sniff(
-  socket: Socket,
-  wantsChallenge: boolean,
-  timeoutMs: number,
-  tell: (beginning: Beginning) => void,
-): void {
-  const tooLate = setTimeout(() => socket.destroy(), timeoutMs);
-  const fail = () => socket.destroy();
+export function sniff(socket: Socket, wantsChallenge: boolean, tell: (beginning: Beginning) => void): void {
   let seen: Buffer = Buffer.alloc(0);
   const look = () => {
     const more = socket.read() as Buffer | null;
@@ -33,15 +26,11 @@ export function sniff(
     seen = seen.length === 0 ? more : Buffer.concat([seen, more]);
     const beginning = beginningOf(seen, wantsChallenge);
     if (beginning === undefined) return;
-    end();
+    socket.off('readable', look);
     socket.unshift(seen);
     tell(beginning);
   };
-  const end = () => {
-    clearTimeout(tooLate);
-    socket.off('readable', look).off('error', fail).off('end', fail).off('close', end);
-  };
-  socket.on('readable', look).on('error', fail).on('end', fail).on('close', end);
+  socket.on('readable', look);
 }
 
 /** Undefined when more has to be seen. */

@@ -17,6 +17,8 @@ export interface Forwarding {
   readonly body: BodyKind;
   /** Called with an answer that is on its way to the client, for whoever watches it flow by. */
   readonly onAnswer?: (answer: IncomingMessage) => void;
+  /** Called in place of a refusal when the other side failed before it answered, with the system error's code. */
+  readonly onFailure?: (code: string | undefined) => void;
 }
 
 /** Where requests go, and how long it may take. Times in milliseconds, sizes in bytes. */
@@ -33,14 +35,17 @@ export interface ForwardOptions {
   readonly tls?: SecureContextOptions;
   /** Sent beside the allow-listed headers, such as a credential. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** What to refuse with when the other side fails, by the system error's code. */
-  readonly refusalOf?: (code: string | undefined) => RefusalCode;
+  /** What to refuse with in place of an answer of this status; undefined passes the answer on. */
+  readonly refusalOf?: (status: number) => RefusalCode | undefined;
 }
 
 /** The last step of a request's way. */
 export interface Forward {
+  /** A request that was read to its end, and has no body, can be sent again after a failure, also by another. */
   (req: IncomingMessage, res: ServerResponse, forwarding: Forwarding): void;
-  /** Closes idle connections to Ollama. */
+  /** What holds the connections to the other side. */
+  readonly agent: HttpAgent;
+  /** Cuts every connection to the other side. */
   close(): void;
 }
 
@@ -61,7 +66,7 @@ interface Exchange extends Forwarding {
  * leaking headers, collapsing slashes.
  */
 export function createForward(config: ForwardConfig, options: ForwardOptions = {}): Forward {
-  const { tls, headers, refusalOf = upstreamRefusal } = options;
+  const { tls, headers, refusalOf } = options;
   const url = new URL(config.upstream);
   const secure = url.protocol === 'https:';
   const agentOptions = { keepAlive: true, scheduling: 'lifo' } as const;
@@ -87,7 +92,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       return;
     }
     exchange.upstream = upstream;
-    limitWaiting(upstream, config);
+    limitWaiting(upstream, config, secure ? 'secureConnect' : 'connect');
     // Nobody asked for another protocol. Node drops such a connection without an error, and the client would hang.
     upstream.once('upgrade', (_answer, socket) => {
       socket.destroy();
@@ -103,10 +108,11 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
     }
     // Node's parser takes a status that its writer refuses with an exception, which would end the guard for everyone.
     const { statusCode = 0 } = answer;
-    if (statusCode < 200 || statusCode > 999) {
+    const refusal = statusCode < 200 || statusCode > 999 ? 'upstream-failed' : refusalOf?.(statusCode);
+    if (refusal !== undefined) {
       exchange.settled = true;
       answer.destroy();
-      refuse(res, 'upstream-failed', exchange.path);
+      refuse(res, refusal, exchange.path);
       return;
     }
     answer.on('error', () => res.destroy());
@@ -135,8 +141,10 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       return;
     }
     exchange.settled = true;
+    const code = systemErrorCode(error);
     if (res.headersSent || res.destroyed) res.destroy();
-    else refuse(res, refusalOf(systemErrorCode(error)), exchange.path);
+    else if (exchange.onFailure !== undefined) exchange.onFailure(code);
+    else refuse(res, upstreamRefusal(code), exchange.path);
   });
 
   const send = (req: IncomingMessage, res: ServerResponse, body?: Readable) => {
@@ -172,24 +180,24 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       return;
     }
     if (req.method === 'POST' && req.headers['transfer-encoding'] === undefined) req.headers['content-length'] ??= '0';
-    send(req, res);
+    send(req, res, req.readableEnded ? Readable.from([]) : undefined);
     if (forwarding.body === 'limited') watchBodySize(req, config.maxBodyBytes, tooLarge);
   };
 
-  return Object.assign(forward, { close: () => agent.destroy() });
+  return Object.assign(forward, { agent, close: () => agent.destroy() });
 }
 
 /**
  * Bounds the waits on Ollama: for a connection, and for the next byte. The second is longer than any model takes to
  * load, and every byte starts it anew (SEC-65).
  */
-function limitWaiting(upstream: ClientRequest, config: ForwardConfig): void {
+function limitWaiting(upstream: ClientRequest, config: ForwardConfig, connected: 'connect' | 'secureConnect'): void {
   const giveUp = () =>
     upstream.destroy(Object.assign(new Error('Ollama did not answer in time'), { code: 'ETIMEDOUT' }));
   upstream.setTimeout(config.upstreamIdleTimeoutMs, giveUp);
   if (upstream.socket?.connecting) {
     const timer = setTimeout(giveUp, config.upstreamConnectTimeoutMs);
-    upstream.socket.once('connect', () => clearTimeout(timer));
+    upstream.socket.once(connected, () => clearTimeout(timer));
     upstream.once('close', () => clearTimeout(timer));
   }
 }

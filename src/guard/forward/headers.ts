@@ -30,6 +30,7 @@ const notToClient: ReadonlySet<string> = new Set([
   'upgrade',
   'set-cookie',
   'server',
+  'strict-transport-security',
   'vary',
 ]);
 

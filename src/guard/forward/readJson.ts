@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { MiB } from '../config.ts';
 
-/** Ollama's longest answers to the guard's own questions are lists of models, far below this. */
+/** The longest answers to the guard's own questions are lists of models, far below this. */
 const maxBytes = MiB;
 
-/** The JSON value in a body; undefined when there is none. Rejects when it is over one MiB or breaks off. */
-export async function readJson(res: IncomingMessage): Promise<unknown> {
+/** The bytes of a body. Rejects when it is over one MiB or breaks off. */
+export async function readBytes(res: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of res) {
@@ -13,8 +13,14 @@ export async function readJson(res: IncomingMessage): Promise<unknown> {
     if (size > maxBytes) throw new Error('the answer is too long');
     chunks.push(chunk);
   }
+  return Buffer.concat(chunks);
+}
+
+/** The JSON value in a body; undefined when there is none. Rejects when it is over one MiB or breaks off. */
+export async function readJson(res: IncomingMessage): Promise<unknown> {
+  const bytes = await readBytes(res);
   try {
-    return JSON.parse(Buffer.concat(chunks).toString());
+    return JSON.parse(bytes.toString());
   } catch {
     return undefined;
   }

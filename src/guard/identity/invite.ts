@@ -1,15 +1,13 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { GuardError } from '../errors.ts';
-import { createId } from './apiKey.ts';
-import { type ApiKeyRecord, findUser, type InviteRecord, isExpired, type User } from './users.ts';
+import { createId, digestApiKey, matchesApiKey } from './apiKey.ts';
+import { type ApiKeyRecord, findUser, type InviteRecord, isExpired, type User, whyBarred } from './users.ts';
 
 /** An invite can be redeemed for this long, in milliseconds. */
 export const inviteLifetimeMs = 24 * 3_600_000;
 
 /** `oi_`, the invite's id and 128 random bits. */
 const codePattern = /^oi_([a-z2-9]{10})_([A-Za-z0-9_-]{22})$/;
-
-const digestOf = (code: string): string => createHash('sha256').update(code).digest('hex');
 
 /**
  * Makes an invite. Its code is in the answer once and nowhere else; the record is what is kept.
@@ -25,7 +23,7 @@ export function createInvite(
   const code = `oi_${id}_${randomBytes(16).toString('base64url')}`;
   const record: InviteRecord = {
     id,
-    sha256: digestOf(code),
+    sha256: digestApiKey(code).toString('hex'),
     createdAt: new Date(now).toISOString(),
     expiresAt: new Date(now + Math.min(inviteLifetimeMs, accessMs ?? inviteLifetimeMs)).toISOString(),
     ...(accessMs !== undefined && { keyExpiresAt: new Date(now + accessMs).toISOString() }),
@@ -36,6 +34,12 @@ export function createInvite(
 /** The id in a code; undefined when it is none. */
 export function inviteIdOf(code: string): string | undefined {
   return codePattern.exec(code)?.[1];
+}
+
+/** Whether a code is that of an invite; in constant time, also when there is no invite to compare. */
+export function matchesInvite(code: string, invite: InviteRecord | undefined): boolean {
+  // 128 random bits need no slow hash either.
+  return matchesApiKey(code, invite?.sha256);
 }
 
 /** The user and the invite of an id; undefined when there is none. */
@@ -59,10 +63,17 @@ export function insertInvite(users: readonly User[], name: string, invite: Invit
   return users.map((candidate) => (candidate === user ? { ...user, invites } : candidate));
 }
 
-/** @throws GuardError `invite-unknown` when it is not there, was used already or has run out. */
+/**
+ * Takes an invite away and gives its user the key. Asks everything again that was asked before the code was taken for
+ * right: what is stored may have changed since.
+ *
+ * @throws GuardError `invite-unknown` when it is not there, was used already or has run out, or its user is let in
+ *   nowhere.
+ */
 export function redeemInvite(users: readonly User[], inviteId: string, key: ApiKeyRecord): readonly User[] {
   const found = findInvite(users, inviteId);
-  if (found === undefined || isExpired(found.invite, Date.now())) throw unknown();
+  const now = Date.now();
+  if (found === undefined || isExpired(found.invite, now) || whyBarred(found.user, now) !== undefined) throw unknown();
   const { user } = found;
   const redeemed = withoutInvite(user, inviteId);
   return users.map((candidate) => (candidate === user ? { ...redeemed, keys: [...redeemed.keys, key] } : candidate));

@@ -15,6 +15,8 @@ export type GuardEvent =
       readonly complete: boolean;
     }
   | { readonly type: 'sign-in-failed'; readonly address: string; readonly user?: string; readonly reason: string }
+  /** Somebody exchanged an invite for an API key. */
+  | { readonly type: 'invite-redeemed'; readonly user: string; readonly keyId: string; readonly address: string }
   | { readonly type: 'error'; readonly message: string };
 
 /** Counts of a running guard. */
@@ -76,7 +78,8 @@ export class Reporter {
   }
 
   add(event: GuardEvent): void {
-    if (this.#events.length < maxEvents) this.#events.push(event);
+    // A new key is never left out, whatever its holder floods the log with; there are as few as there are invites.
+    if (this.#events.length < maxEvents || event.type === 'invite-redeemed') this.#events.push(event);
     else this.#dropped += 1;
     this.#schedule();
   }

@@ -1,0 +1,21 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { RefusalCode } from '../answers.ts';
+
+/** Requests under way on one connection; clients that pipeline at all stay below this. */
+const maxPipelined = 8;
+
+/** How many requests of a connection are being answered. */
+const open = new WeakMap<Socket, number>();
+
+/**
+ * Each pipelined request would take a connection to the other side, so a client connection may not hold many. To be
+ * asked once a request.
+ */
+export function pipelineProblem(req: IncomingMessage, res: ServerResponse): RefusalCode | undefined {
+  const { socket } = req;
+  const count = (open.get(socket) ?? 0) + 1;
+  open.set(socket, count);
+  res.once('close', () => open.set(socket, (open.get(socket) ?? 1) - 1));
+  return count > maxPipelined ? 'pipelined' : undefined;
+}

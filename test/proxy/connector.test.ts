@@ -1,0 +1,163 @@
+/** A connector is Ollama for the programs of a teammate's computer, and for nobody else. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { describe, test } from 'node:test';
+import { Connector } from '../../src/connector/connector.ts';
+import { GuardError } from '../../src/guard/errors.ts';
+import { routes } from '../../src/guard/routes.ts';
+import { startFakeOllama } from '../support/fakeOllama.ts';
+import { freePort } from '../support/freePort.ts';
+import { startGuard } from '../support/guard.ts';
+import { joinedTo, openConnector } from '../support/joined.ts';
+import { team } from '../support/people.ts';
+import { RawClient } from '../support/rawClient.ts';
+
+const auto = { config: { tls: { mode: 'auto' } } } as const;
+
+for (const [kind, options] of [
+  ['over TLS', auto],
+  ['in the clear', {}],
+] as const) {
+  describe(`a connector ${kind}`, () => {
+    test('adds the credential, and nothing of the client but what Ollama takes', async (t) => {
+      const upstream = await startFakeOllama(t, (reply) => reply.json({ models: [] }));
+      const guard = await startGuard(t, upstream, options);
+      const connector = await openConnector(t, joinedTo(guard.guard, team.mia));
+      const headers = { authorization: 'Bearer of-another', 'x-api-key': 'another', cookie: 'a=b', 'x-other': 'c' };
+      assert.equal((await connector.call({ headers })).text, '{"models":[]}');
+      const response = await connector.call({ method: 'POST', path: '/api/chat', headers, body: '{"model":"m"}' });
+      assert.equal(response.status, 200);
+      assert.deepEqual(upstream.seen, ['GET /api/tags', 'POST /api/chat']);
+      assert.equal(upstream.requests[1]?.text, '{"model":"m"}');
+      for (const { headers: seen } of upstream.requests) {
+        for (const name of ['authorization', 'x-api-key', 'cookie', 'x-other']) assert.equal(seen[name], undefined);
+      }
+      const { user } = await guard.event('request');
+      assert.equal(user, 'mia');
+    });
+
+    test('streams record by record, both ways, and its client leaving reaches Ollama', async (t) => {
+      const upstream = await startFakeOllama(t, () => {});
+      const guard = await startGuard(t, upstream, options);
+      const connector = await openConnector(t, joinedTo(guard.guard, team.mia));
+      const client = await RawClient.open(t, connector.port);
+      client.send({ method: 'POST', path: '/api/generate', body: '{}' });
+      const reply = await upstream.reply(0);
+      reply.stream();
+      for (const record of ['{"response":"one"}', '{"response":"two"}']) {
+        reply.chunk(record);
+        await client.has(record);
+      }
+      client.socket.destroy();
+      await reply.closed();
+    });
+
+    test('keeps connections alive on both sides', async (t) => {
+      const upstream = await startFakeOllama(t);
+      const guard = await startGuard(t, upstream, options);
+      const connector = await openConnector(t, joinedTo(guard.guard, team.mia));
+      const client = await RawClient.open(t, connector.port);
+      for (let i = 0; i < 3; i++) {
+        client.send({});
+        assert.equal((await client.response()).status, 200);
+      }
+      assert.equal(upstream.connections, 1);
+    });
+
+    test('an upload arrives whole', async (t) => {
+      const upstream = await startFakeOllama(t, (reply) => reply.json({}));
+      const guard = await startGuard(t, upstream, options);
+      const connector = await openConnector(t, joinedTo(guard.guard, team.adam));
+      const body = Buffer.alloc(8 * 1024 * 1024, 'x');
+      const path = `/api/blobs/sha256:${'a'.repeat(64)}`;
+      assert.equal((await connector.call({ method: 'POST', path, body })).status, 200);
+      assert.ok(upstream.requests[0]?.body.equals(body));
+    });
+  });
+}
+
+test('what the endpoint refuses is passed on in its words', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, auto);
+  const connector = await openConnector(t, joinedTo(guard.guard, team.vera));
+  const response = await connector.call({ method: 'POST', path: '/api/chat', body: '{}' });
+  assert.equal(response.status, 403);
+  assert.match(response.text, /Your role does not permit this/);
+  assert.deepEqual(connector.links, [], 'and its link is as good as before');
+});
+
+test('a web page gets nothing, whatever name it comes by', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, auto);
+  const connector = await openConnector(t, joinedTo(guard.guard, team.mia));
+  const { port } = connector;
+  const refused: readonly Readonly<Record<string, string>>[] = [
+    { host: `evil.example:${port}` },
+    { host: `127.evil.example:${port}` },
+    { host: `127.0.0.1.evil.example:${port}` },
+    { host: `localhost.local:${port}` },
+    { host: `192.168.1.5:${port}` },
+    { host: '' },
+    { origin: `http://127.0.0.1:${port}` },
+    { origin: 'null' },
+    { origin: 'https://evil.example' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-site' },
+  ];
+  for (const headers of refused) {
+    for (const path of ['/api/tags', '/', '/_guard/health']) {
+      const { status, headers: answered } = await connector.call({ path, headers });
+      assert.equal(status, 403, JSON.stringify({ path, headers }));
+      assert.equal(answered['access-control-allow-origin'], undefined);
+    }
+  }
+  const preflight = { origin: 'https://evil.example', 'access-control-request-method': 'POST' };
+  assert.equal((await connector.call({ method: 'OPTIONS', path: '/api/chat', headers: preflight })).status, 403);
+  for (const host of ['localhost', `LOCALHOST:${port}`, '127.0.0.1', '127.9.9.9:1', `[::1]:${port}`]) {
+    assert.equal((await connector.call({ headers: { host } })).status, 200, host);
+  }
+  assert.equal(upstream.requests.length, 5);
+});
+
+test('only the surface of Ollama leads on; heartbeat and health are its own', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, auto);
+  const connector = await openConnector(t, joinedTo(guard.guard, team.mia));
+  await guard.guard.stop(0);
+  assert.equal((await connector.call({ method: 'HEAD', path: '/' })).status, 200);
+  assert.equal((await connector.call({ path: '/_guard/health' })).text, '{"status":"ok"}');
+  for (const path of ['/_guard/join', '/_guard/ca.pem', '/metrics', '/api', '/api/tagsx']) {
+    assert.equal((await connector.call({ path })).status, 404, path);
+  }
+  for (const path of ['//api/tags', '/api/%70ull', '/api/../api/tags', 'http://127.0.0.1/api/tags']) {
+    assert.equal((await connector.call({ path })).status, 400, path);
+  }
+  assert.equal((await connector.call({ method: 'PUT', path: '/api/tags' })).headers.allow, 'GET, HEAD');
+  assert.equal((await connector.call({ path: '/api/tags', body: 'x' })).status, 400);
+  assert.equal((await connector.call({ lines: ['Host: 127.0.0.1', 'Host: 127.0.0.1'] })).status, 400);
+  for (const { method, path, needs } of routes.filter(({ needs: capability }) => capability === 'denied')) {
+    const what = typeof path === 'string' ? path : '/api/user/keys/x';
+    assert.equal((await connector.call({ method, path: what })).status, 403, `${method} ${what} ${needs}`);
+  }
+});
+
+test('a body that is too large is refused here', async (t) => {
+  const guard = await startGuard(t, await startFakeOllama(t), auto);
+  const connector = await openConnector(t, joinedTo(guard.guard, team.mia));
+  const headers = { 'content-length': String(65 * 1024 * 1024) };
+  assert.equal((await connector.call({ method: 'POST', path: '/api/chat', headers })).status, 413);
+});
+
+test('its port is its own: one that is taken is told of', async (t) => {
+  const port = await freePort();
+  const taken = createServer().listen(port, '127.0.0.1');
+  t.after(() => taken.close());
+  await once(taken, 'listening');
+  const guard = await startGuard(t, await startFakeOllama(t), auto);
+  const joined = { ...joinedTo(guard.guard, team.mia), port };
+  await assert.rejects(
+    Connector.open(joined, () => {}),
+    (error) => GuardError.is(error, 'address-in-use'),
+  );
+});
