@@ -4,8 +4,10 @@ import { registerCommands } from './vscode/commands/register.ts';
 import { ContextKeys } from './vscode/contextKeys.ts';
 import { GuardService } from './vscode/guardService.ts';
 import { commands as commandIds } from './vscode/ids.ts';
+import { openInviteLinks, tellOfJoins } from './vscode/inviteEvents.ts';
 import { Log } from './vscode/log.ts';
 import { offerRestartOnNewSettings, presentState, showFailures } from './vscode/presentState.ts';
+import { SecretJoined } from './vscode/secretJoined.ts';
 import { SecretUsers } from './vscode/secretUsers.ts';
 import { createSecretVault } from './vscode/secretVault.ts';
 import { readAutoStart } from './vscode/settings.ts';
@@ -20,10 +22,10 @@ let running: GuardService | undefined;
 export function activate(context: ExtensionContext): void {
   const channel = window.createOutputChannel('Ollama Guard', { log: true });
   const log = new Log(channel);
+  const vault = createSecretVault(context.secrets);
   const guard = new GuardService(
     context.globalStorageUri.fsPath,
-    new SecretUsers(context.secrets),
-    createSecretVault(context.secrets),
+    { users: new SecretUsers(context.secrets), vault, joined: new SecretJoined(context.secrets) },
     log,
   );
   const statusBar = new StatusBar(guard.state);
@@ -40,8 +42,10 @@ export function activate(context: ExtensionContext): void {
     presentState(guard, statusBar, keys, log),
     showFailures(guard, log),
     offerRestartOnNewSettings(guard),
+    tellOfJoins(guard),
+    openInviteLinks(),
     ...registerViews(guard, upstream),
-    ...registerCommands(createCommandContext(context, { guard, upstream, log, walkthrough })),
+    ...registerCommands(createCommandContext(context, { guard, upstream, log, vault, walkthrough })),
   );
   if (readAutoStart()) void commands.executeCommand(commandIds.start);
 }

@@ -24,7 +24,7 @@ export type Remedy =
   /** The section of docs/check.md. */
   | { readonly kind: 'explain'; readonly topic: FindingId }
   /** A setting of the guard. */
-  | { readonly kind: 'setting'; readonly name: 'host' | 'upstream' }
+  | { readonly kind: 'setting'; readonly name: 'tls' | 'upstream' }
   | { readonly kind: 'command'; readonly id: 'stopSharing' }
   /** The argument is a user's name. */
   | { readonly kind: 'command'; readonly id: 'showUser'; readonly argument: string };
@@ -211,7 +211,7 @@ const checks: readonly Check[] = [
       if (sharingUrl !== undefined && isInTheClear(sharingUrl)) {
         return inTheClear(sharingUrl, { kind: 'command', id: 'stopSharing' });
       }
-      if (url !== undefined && isInTheClear(url)) return inTheClear(url, { kind: 'setting', name: 'host' });
+      if (url !== undefined && isInTheClear(url)) return inTheClear(url, { kind: 'setting', name: 'tls' });
       return undefined;
     },
     fine: () => ({
@@ -312,7 +312,7 @@ function inTheClear(url: string, remedy: Remedy): Problem {
     severity: 'warning',
     title: say('Ollama Guard is shared without encryption'),
     detail: say(
-      'What goes to and from {url} can be read and changed on its way, passwords and API keys too. Share in networks that you trust alone.',
+      'What goes to and from {url} can be read and changed on its way, passwords and API keys too. Let Ollama Guard encrypt it, or share in networks that you trust alone.',
       { url },
     ),
     remedy,

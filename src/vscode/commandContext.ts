@@ -6,11 +6,12 @@ import type { Walkthrough } from './walkthrough.ts';
 /** What commands need of VS Code and of this extension beside the guard. */
 export function createCommandContext(
   extension: ExtensionContext,
-  parts: Pick<CommandContext, 'guard' | 'upstream' | 'log'> & { readonly walkthrough: Walkthrough },
+  parts: Pick<CommandContext, 'guard' | 'upstream' | 'log' | 'vault'> & { readonly walkthrough: Walkthrough },
 ): CommandContext {
   const { walkthrough, ...common } = parts;
   return {
     ...common,
+    extensionId: extension.extension.id,
     copied: () => walkthrough.done('send'),
     openDocs: async (page, heading = '') => {
       const uri = Uri.joinPath(extension.extensionUri, 'docs', `${page}.md`).with({ fragment: slug(heading) });

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { commands, type Disposable, EventEmitter } from 'vscode';
+import type { JoinedEndpoint } from '../connector/joined.ts';
 import { GuardError } from '../guard/errors.ts';
 import type { UserEdit } from '../guard/identity/userEdit.ts';
 import type { User } from '../guard/identity/users.ts';
@@ -7,7 +8,9 @@ import type { SharePlan } from '../guard/share/sharing.ts';
 import type { Endpoint, GuardState } from '../guard/state.ts';
 import type { Vault } from '../guard/tls/vault.ts';
 import type { Activity } from '../guard/usage/activity.ts';
+import type { GuardEvent } from '../guard/usage/events.ts';
 import { Group } from '../windows/group.ts';
+import type { JoinedStore } from '../windows/joinedKeeper.ts';
 import type { Snapshot } from '../windows/messages.ts';
 import { contextKeys } from './ids.ts';
 import type { Log } from './log.ts';
@@ -27,6 +30,15 @@ async function hasWindow(): Promise<boolean> {
   return await Promise.race([answered, sleep(windowAnswersMs, false, { ref: false })]);
 }
 
+/** Where what is to be kept is kept. */
+export interface GuardStores {
+  readonly users: SecretUsers;
+  /** Private keys. */
+  readonly vault: Vault;
+  /** Endpoints of others that were joined. */
+  readonly joined: JoinedStore;
+}
+
 /** Nothing goes on. */
 const quiet: Activity = { active: [], done: [], connected: [] };
 
@@ -35,6 +47,7 @@ export class GuardService implements Disposable {
   readonly #group: Group;
   readonly #changed = new EventEmitter<Partial<Snapshot>>();
   readonly #activityChanged = new EventEmitter<Activity>();
+  readonly #events = new EventEmitter<GuardEvent>();
   readonly #failed = new EventEmitter<GuardState & { status: 'failed' }>();
   readonly #elsewhere: Disposable;
   #activity: Activity = quiet;
@@ -45,15 +58,19 @@ export class GuardService implements Disposable {
   /** Fires while it is watched, four times a second at most. */
   readonly onDidChangeActivity = this.#activityChanged.event;
 
+  /** Fires with what the guard reports, in the window that runs it. */
+  readonly onEvent = this.#events.event;
+
   /** Fires when a start that was asked for here failed, and when a guard that ran here broke. */
   readonly onDidFail = this.#failed.event;
 
   /** @param folder one that all windows have in common. */
-  constructor(folder: string, users: SecretUsers, vault: Vault, log: Log) {
+  constructor(folder: string, { users, vault, joined }: GuardStores, log: Log) {
     this.#group = new Group({
       folder,
       store: users,
       vault,
+      joined,
       hasWindow,
       listener: {
         onChange: (change) => {
@@ -65,7 +82,10 @@ export class GuardService implements Disposable {
           }
         },
         onActivity: (activity) => this.#setActivity(activity),
-        onEvents: (events, dropped) => log.events(events, dropped),
+        onEvents: (events, dropped) => {
+          log.events(events, dropped);
+          for (const event of events) this.#events.fire(event);
+        },
         onProblem: (error) => log.error(errorWords(error) ?? String(error)),
       },
     });
@@ -93,6 +113,11 @@ export class GuardService implements Disposable {
   /** Whether users outlive the windows. */
   get storage(): Snapshot['storage'] {
     return this.#group.snapshot.storage;
+  }
+
+  /** Endpoints of others that this computer is connected to. */
+  get joined(): readonly JoinedEndpoint[] {
+    return this.#group.snapshot.joined;
   }
 
   /** When a user or an API key was last let in, by id. */
@@ -146,6 +171,20 @@ export class GuardService implements Disposable {
     await this.#group.stopRequest(id);
   }
 
+  /**
+   * Joins the endpoint that an invite is for.
+   *
+   * @throws GuardError why it is not joined; the reason of `signal`.
+   */
+  async join(link: string, signal: AbortSignal): Promise<void> {
+    await this.#group.join(link, signal);
+  }
+
+  /** @throws GuardError `joined-unknown`, `data-unavailable`, `data-damaged`. */
+  async leave(id: string): Promise<void> {
+    await this.#group.leave(id);
+  }
+
   /** Whether `onDidChangeActivity` is to fire. Costs nothing while no window watches. */
   watchActivity(on: boolean): void {
     this.#group.watchActivity(on);
@@ -162,6 +201,7 @@ export class GuardService implements Disposable {
     this.#elsewhere.dispose();
     await this.#group.close();
     this.#changed.dispose();
+    this.#events.dispose();
     this.#failed.dispose();
     this.#activityChanged.dispose();
   }

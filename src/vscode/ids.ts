@@ -20,6 +20,12 @@ export const commands = {
   resumeSharing: 'ollamaGuard.resumeSharing',
   stopSharing: 'ollamaGuard.stopSharing',
   stopRequest: 'ollamaGuard.stopRequest',
+  copyCaCertificate: 'ollamaGuard.copyCaCertificate',
+  inviteTeammate: 'ollamaGuard.inviteTeammate',
+  revokeInvite: 'ollamaGuard.revokeInvite',
+  joinShared: 'ollamaGuard.joinShared',
+  leaveJoined: 'ollamaGuard.leaveJoined',
+  setExternalAccountKey: 'ollamaGuard.setExternalAccountKey',
   choosePort: 'ollamaGuard.choosePort',
   checkMachine: 'ollamaGuard.checkMachine',
   openSettings: 'ollamaGuard.openSettings',
@@ -39,6 +45,15 @@ export const settingNames = [
   'port',
   'upstream',
   'autoStart',
+  'tls',
+  'tlsCertificate',
+  'tlsKey',
+  'acmeDomain',
+  'acmeEmail',
+  'acmeDirectory',
+  'acmeDirectoryCa',
+  'acmeChallenge',
+  'acmeExternalAccount',
   'allowedHosts',
   'allowedOrigins',
   'maxBodyMiB',
@@ -55,6 +70,7 @@ export const contextKeys = {
   /** `none`, `active` or `paused`. */
   sharing: 'ollamaGuard.sharing',
   hasUsers: 'ollamaGuard.hasUsers',
+  hasJoined: 'ollamaGuard.hasJoined',
   /** Set to see whether the window takes it. */
   window: 'ollamaGuard.window',
 } as const;
@@ -75,6 +91,7 @@ export const views = {
   endpoint: 'ollamaGuard.endpoint',
   users: 'ollamaGuard.users',
   activity: 'ollamaGuard.activity',
+  joined: 'ollamaGuard.joined',
 } as const;
 
 /** The walkthrough, by the extension's id and its own. */

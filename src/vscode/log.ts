@@ -4,9 +4,9 @@ import { type LogLevel, readLogLevel } from './settings.ts';
 
 const ranks: Readonly<Record<LogLevel, number>> = { error: 0, info: 1, debug: 2 };
 
-/** Cuts API keys out of a text, whoever put them there: the log is the last place to keep one. */
+/** Cuts API keys and codes of invites out of a text, whoever put them there: the log is the last place to keep one. */
 export function redact(text: string): string {
-  return text.replace(/\b(og_[a-z2-9]{10})_[A-Za-z0-9_-]+/g, '$1_…').replace(/\b(Basic|Bearer) \S+/gi, '$1 …');
+  return text.replace(/\b(o[gi]_[a-z2-9]{10})_[A-Za-z0-9_-]+/g, '$1_…').replace(/\b(Basic|Bearer) \S+/gi, '$1 …');
 }
 
 /** The guard's log in the Output panel. Log lines are not localised. */
@@ -47,6 +47,9 @@ export class Log implements Disposable {
       }
       case 'sign-in-failed':
         if (this.#shows('info')) this.#channel.warn(`Sign-in failed from ${event.address}: ${event.reason}`);
+        return;
+      case 'invite-redeemed':
+        this.info(`Invite of ${event.user} used from ${event.address}: API key ${event.keyId}`);
         return;
       case 'error':
         this.error(event.message);

@@ -12,8 +12,9 @@ import { inWords } from './words.ts';
 /** Shows every state where it belongs: status bar, context keys, log, and one message for a failure. */
 export function presentState(guard: GuardService, statusBar: StatusBar, keys: ContextKeys, log: Log): Disposable {
   let shown: GuardState['status'] | undefined;
-  const present = ({ state: changed, users, storage }: Partial<Snapshot>) => {
+  const present = ({ state: changed, users, storage, joined }: Partial<Snapshot>) => {
     if (users !== undefined) keys.set(contextKeys.hasUsers, users.length > 0);
+    if (joined !== undefined) keys.set(contextKeys.hasJoined, joined.length > 0);
     if (storage === 'memory') sayMemoryOnly();
     if (changed === undefined) return;
     const { state } = guard;

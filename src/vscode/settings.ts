@@ -32,6 +32,42 @@ export function readLogLevel(): LogLevel {
   return value.success ? value.data : 'info';
 }
 
+/** How the settings say to encrypt, as far as they say anything. What is left empty is not set. */
+function readTls(): unknown {
+  const mode = read('tls');
+  const given = (name: SettingName) => read(name) || undefined;
+  switch (mode) {
+    case 'files':
+      return { mode, certificate: read('tlsCertificate'), key: read('tlsKey') };
+    case 'acme':
+      return {
+        mode,
+        domain: read('acmeDomain'),
+        email: given('acmeEmail'),
+        directory: given('acmeDirectory'),
+        directoryCa: given('acmeDirectoryCa'),
+        challenge: read('acmeChallenge'),
+        externalAccount: given('acmeExternalAccount'),
+      };
+    default:
+      return { mode };
+  }
+}
+
+/** Settings that are called otherwise in a configuration. */
+const settingOf: Readonly<Record<string, SettingName>> = {
+  maxBodyBytes: 'maxBodyMiB',
+  'tls.mode': 'tls',
+  'tls.certificate': 'tlsCertificate',
+  'tls.key': 'tlsKey',
+  'tls.domain': 'acmeDomain',
+  'tls.email': 'acmeEmail',
+  'tls.directory': 'acmeDirectory',
+  'tls.directoryCa': 'acmeDirectoryCa',
+  'tls.challenge': 'acmeChallenge',
+  'tls.externalAccount': 'acmeExternalAccount',
+};
+
 /** @throws GuardError `config-invalid`, naming the setting. */
 export function readGuardConfig(): GuardConfig {
   const mebibytes = read('maxBodyMiB');
@@ -42,12 +78,16 @@ export function readGuardConfig(): GuardConfig {
       upstream: read('upstream'),
       allowedHosts: read('allowedHosts'),
       allowedOrigins: read('allowedOrigins'),
+      tls: readTls(),
+      // Programs on this computer need no certificate for what never leaves it.
+      plainOnLoopback: true,
       maxBodyBytes: typeof mebibytes === 'number' ? Math.round(mebibytes * MiB) : mebibytes,
     });
   } catch (error) {
     if (!GuardError.is(error, 'config-invalid')) throw error;
     const { text, args } = error.detail;
-    const field = `${settingsSection}.${args.field}`.replace('maxBodyBytes', 'maxBodyMiB');
+    const name = String(args.field);
+    const field = `${settingsSection}.${settingOf[name] ?? name}`;
     throw new GuardError(error.code, text, { args: { ...args, field } });
   }
 }

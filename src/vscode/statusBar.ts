@@ -1,6 +1,6 @@
 import { type Disposable, l10n, MarkdownString, StatusBarAlignment, ThemeColor, window } from 'vscode';
 import type { Endpoint, GuardState } from '../guard/state.ts';
-import { isExposed } from './exposure.ts';
+import { reachOf } from './exposure.ts';
 import { type CommandId, commands, statusItemId } from './ids.ts';
 import { remaining } from './views/endpoint.ts';
 import { counted, inWords } from './words.ts';
@@ -48,7 +48,8 @@ export function renderStatus(state: GuardState, now: number): StatusView {
 
 function renderEndpoint(name: string, state: GuardState & Endpoint, now: number): StatusView {
   const { url, upstream, users, counts, sharing } = state;
-  const exposed = isExposed(state);
+  const reach = reachOf(state);
+  const exposed = reach === 'in-the-clear';
   const { port } = new URL(url);
   const icon = exposed ? '$(warning)' : sharing === undefined ? '$(pass-filled)' : '$(broadcast)';
   const countdown = sharing === undefined ? '' : ` (${remaining(sharing, now)})`;
@@ -65,6 +66,7 @@ function renderEndpoint(name: string, state: GuardState & Endpoint, now: number)
         (count) => l10n.t('{0} requests served', count),
       )}.`,
       ...(exposed ? [l10n.t('Others can reach it, and nothing encrypts what they send.')] : []),
+      ...(reach === 'encrypted' ? [l10n.t('What others send is encrypted.')] : []),
       l10n.t('Click to stop it.'),
     ],
     links: sharing === undefined ? [] : sharingLinks(sharing.paused),

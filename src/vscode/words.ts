@@ -54,6 +54,11 @@ export function moment(at: number | string): string {
   return new Date(at).toLocaleString(env.language, { dateStyle: 'medium', timeStyle: 'short' });
 }
 
+/** The day of a moment in the person's own form. */
+export function day(at: number): string {
+  return new Date(at).toLocaleDateString(env.language, { dateStyle: 'medium' });
+}
+
 /** `1 user`, `2 users`: texts for one and for several, of which the second has `{0}`. */
 export function counted(count: number, one: string, several: (count: string) => string): string {
   return count === 1 ? one : several(count.toLocaleString(env.language));

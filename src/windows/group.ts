@@ -9,10 +9,12 @@ import type { GuardState } from '../guard/state.ts';
 import type { Vault } from '../guard/tls/vault.ts';
 import type { Activity } from '../guard/usage/activity.ts';
 import type { GuardEvent } from '../guard/usage/events.ts';
+import { ConnectorHost } from '../threads/connectorHost.ts';
 import { GuardHost } from '../threads/guardHost.ts';
 import { connect } from '../threads/messages.ts';
 import type { ControlChannel } from './channel.ts';
 import { Followers } from './followers.ts';
+import { JoinedKeeper, type JoinedStore } from './joinedKeeper.ts';
 import { LastUsed } from './lastUsed.ts';
 import {
   type FollowedFunctions,
@@ -37,6 +39,8 @@ export interface GroupOptions {
   readonly store: UserStore;
   /** Where private keys are kept. */
   readonly vault: Vault;
+  /** Where endpoints of others that were joined are kept. */
+  readonly joined: JoinedStore;
   readonly listener: GroupListener;
   /**
    * Whether there still is a window. An extension host outlives its own for hours where VS Code is remote, waiting for it
@@ -72,6 +76,7 @@ const nothing: Snapshot = {
   storage: 'kept',
   lastUsed: {},
   wanted: null,
+  joined: [],
 };
 
 type Followed = BirpcReturn<FollowedFunctions, FollowerFunctions>;
@@ -172,6 +177,33 @@ export class Group {
     return this.#ask((owner) => owner.stopRequest(id));
   }
 
+  /**
+   * Joins the endpoint that an invite is for.
+   *
+   * @param signal gives up, unless the invite was taken already.
+   * @throws GuardError why it is not joined; the reason of `signal`.
+   */
+  async join(link: string, signal: AbortSignal): Promise<void> {
+    const cancel = () => {
+      this.#ask((owner) => owner.cancelJoin(link)).catch(this.#options.listener.onProblem);
+    };
+    signal.addEventListener('abort', cancel);
+    try {
+      signal.throwIfAborted();
+      await this.#ask((owner) => owner.join(link));
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', cancel);
+    }
+  }
+
+  /** @throws GuardError `joined-unknown`, `data-unavailable`, `data-damaged`. */
+  leave(id: string): Promise<void> {
+    return this.#ask((owner) => owner.leave(id));
+  }
+
   /** Whether this window wants to hear of activity; nothing is reported while no window does. */
   watchActivity(on: boolean): void {
     this.#watching = on;
@@ -259,12 +291,23 @@ export class Group {
       if (kept.storage === 'kept') lastUsed.prune(idsOf(kept.users));
       this.#publish(kept);
     });
-    const owner = new Owner({ host: this.#host, users, lastUsed, onChange: () => this.#publishGuard() });
+    const connectors = new ConnectorHost({
+      onLink: (id, link) => joined.onLink(id, link),
+      onDeath: (error) => joined.onDeath(error),
+    });
+    const joined = new JoinedKeeper({
+      store: this.#options.joined,
+      connectors,
+      onChange: (endpoints) => this.#publish({ joined: endpoints }),
+      onProblem: listener.onProblem,
+    });
+    const owner = new Owner({ host: this.#host, users, lastUsed, joined, onChange: () => this.#publishGuard() });
     try {
       await lastUsed.load(known.lastUsed);
       await users.load().catch((error: unknown) => listener.onProblem(error));
       if (signal.aborted) return;
       this.#owning = { owner, users, lastUsed };
+      joined.load().catch((error: unknown) => listener.onProblem(error));
       if (wanted !== null) void this.#takeOver(owner, wanted);
       this.#publish(owner.snapshot);
       const functions = this.#toFollowers(owner);
@@ -305,6 +348,9 @@ export class Group {
       pauseSharing: (paused) => answer(() => owner.pauseSharing(paused)),
       endSharing: () => answer(() => owner.endSharing()),
       stopRequest: (id) => answer(() => owner.stopRequest(id)),
+      join: (link) => answer(() => owner.join(link)),
+      cancelJoin: (link) => answer(() => owner.cancelJoin(link)),
+      leave: (id) => answer(() => owner.leave(id)),
     };
   }
 

@@ -1,3 +1,4 @@
+import type { JoinedEndpoint } from '../connector/joined.ts';
 import type { GuardConfig } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
 import type { UserEdit } from '../guard/identity/userEdit.ts';
@@ -9,7 +10,7 @@ import type { Activity } from '../guard/usage/activity.ts';
 import type { Failure } from '../threads/messages.ts';
 
 /** Windows of another protocol do not talk to each other. Count up when anything in this file changes its meaning. */
-export const protocol = 1;
+export const protocol = 2;
 
 /** What is meant to be running, so that another window can go on with it. */
 export interface Wanted {
@@ -31,6 +32,8 @@ export interface Snapshot {
   readonly lastUsed: Readonly<Record<string, number>>;
   /** Null when nothing is to be taken over. */
   readonly wanted: Wanted | null;
+  /** Endpoints of others that this computer is connected to, without their keys. */
+  readonly joined: readonly JoinedEndpoint[];
 }
 
 /** How a call went. Errors lose their class on the way between windows, so they travel as data. */
@@ -46,6 +49,10 @@ export interface OwnerFunctions {
   pauseSharing(paused: boolean): Promise<Outcome>;
   endSharing(): Promise<Outcome>;
   stopRequest(id: number): Promise<Outcome>;
+  /** See JoinedKeeper. */
+  join(link: string): Promise<Outcome>;
+  cancelJoin(link: string): Promise<Outcome>;
+  leave(id: string): Promise<Outcome>;
 }
 
 /** What a following window may ask of the owner beside that. */

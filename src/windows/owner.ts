@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { listenersOn } from '../checkup/listeners.ts';
 import { type GuardConfig, isLoopback, parseConfig } from '../guard/config.ts';
@@ -8,6 +9,8 @@ import { reaches } from '../guard/share/sharedAddress.ts';
 import type { SharePlan, Sharing } from '../guard/share/sharing.ts';
 import type { GuardState } from '../guard/state.ts';
 import type { GuardHost } from '../threads/guardHost.ts';
+import { currentAddress, type Interfaces } from './followInterface.ts';
+import type { JoinedKeeper } from './joinedKeeper.ts';
 import type { LastUsed } from './lastUsed.ts';
 import { type Outcome, type OwnerFunctions, outcomeOf, type Snapshot, type Wanted, windowGone } from './messages.ts';
 import type { UsersKeeper } from './usersKeeper.ts';
@@ -25,20 +28,26 @@ const settleMs = 2_000;
 /** The end of sharing is looked for this often, in milliseconds: timers stand still while the computer sleeps. */
 const endCheckMs = 10_000;
 
+/** Whether the shared address still is one of this computer is looked at this often, in milliseconds. */
+const addressCheckMs = 2_000;
+
 /** What an owner works with. */
 export interface OwnerPorts {
   readonly host: GuardHost;
   readonly users: UsersKeeper;
   readonly lastUsed: LastUsed;
+  readonly joined: JoinedKeeper;
   /** Called when the state or what is wanted has changed, beyond what the host's listener hears of. */
   readonly onChange: () => void;
   readonly now?: () => number;
+  readonly interfaces?: () => Interfaces;
 }
 
 /** The one window that runs the guard and changes the users, for all of them. */
 export class Owner implements OwnerFunctions {
   readonly #ports: OwnerPorts;
   readonly #now: () => number;
+  readonly #interfaces: () => Interfaces;
   /** What the guard was started with; undefined unless it is meant to be running. */
   #config: GuardConfig | undefined;
   /** What the step under way is to end in, should this window not live to see it. */
@@ -46,6 +55,7 @@ export class Owner implements OwnerFunctions {
   /** Aborted when somebody asks for something else than the take-over that is under way. */
   #takingOver: AbortController | undefined;
   #end: NodeJS.Timeout | undefined;
+  #addressCheck: NodeJS.Timeout | undefined;
   /** Steps that change what is running wait for one another here. */
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -53,10 +63,11 @@ export class Owner implements OwnerFunctions {
   constructor(ports: OwnerPorts) {
     this.#ports = ports;
     this.#now = ports.now ?? Date.now;
+    this.#interfaces = ports.interfaces ?? networkInterfaces;
   }
 
   get snapshot(): Snapshot {
-    const { host, users, lastUsed } = this.#ports;
+    const { host, users, lastUsed, joined } = this.#ports;
     const { state } = host;
     return {
       // The tries of a take-over that fail are of no interest until the last one has.
@@ -64,6 +75,7 @@ export class Owner implements OwnerFunctions {
       ...users.kept,
       lastUsed: lastUsed.times,
       wanted: this.#wanted(state),
+      joined: joined.joined,
     };
   }
 
@@ -92,8 +104,21 @@ export class Owner implements OwnerFunctions {
     });
   }
 
-  async edit(edit: UserEdit): Promise<Outcome> {
-    return outcomeOf(this.#closed ? Promise.reject(windowGone()) : this.#ports.users.edit(edit));
+  edit(edit: UserEdit): Promise<Outcome> {
+    return this.#unlessClosed(() => this.#ports.users.edit(edit));
+  }
+
+  join(link: string): Promise<Outcome> {
+    return this.#unlessClosed(() => this.#ports.joined.join(link));
+  }
+
+  async cancelJoin(link: string): Promise<Outcome> {
+    this.#ports.joined.cancelJoin(link);
+    return { done: true };
+  }
+
+  leave(id: string): Promise<Outcome> {
+    return this.#unlessClosed(() => this.#ports.joined.leave(id));
   }
 
   share(config: GuardConfig, plan: SharePlan): Promise<Outcome> {
@@ -138,12 +163,13 @@ export class Owner implements OwnerFunctions {
 
   /** Ends the guard and writes what is left to write. What was wanted stays wanted, for another window to go on with. */
   async close(): Promise<void> {
-    const { host, users, lastUsed } = this.#ports;
+    const { host, users, lastUsed, joined } = this.#ports;
     this.#closed = true;
     this.#takingOver?.abort();
-    clearTimeout(this.#end);
+    this.#clearTimers();
     const tooLong = sleep(settleMs, undefined, { ref: false });
-    await Promise.all([host.stop(0), Promise.race([users.settled(), tooLong])]);
+    const settled = Promise.all([users.settled(), joined.settled()]);
+    await Promise.all([host.stop(0), joined.close(), Promise.race([settled, tooLong])]);
     await lastUsed.flush();
   }
 
@@ -209,7 +235,7 @@ export class Owner implements OwnerFunctions {
   }
 
   async #stop(): Promise<void> {
-    clearTimeout(this.#end);
+    this.#clearTimers();
     this.#config = undefined;
     await this.#ports.host.stop(drainMs);
   }
@@ -244,8 +270,9 @@ export class Owner implements OwnerFunctions {
   }
 
   /** Makes the guard's listeners what `sharing` says, and tells of it. */
-  async #open(sharing: Sharing): Promise<void> {
+  async #open(wanted: Sharing): Promise<void> {
     const { host } = this.#ports;
+    const sharing = { ...wanted, host: currentAddress(wanted, this.#interfaces()) };
     const { host: address, users, paused } = sharing;
     // What the guard listens on anyway has no listener of its own to close, so a pause lets nobody in there.
     const audience = paused ? { users: [] } : { ...(users && { users }) };
@@ -253,6 +280,7 @@ export class Owner implements OwnerFunctions {
     const opened = await host.share(isClosed ? undefined : { host: address, ...audience });
     host.setSharing({ ...sharing, url: opened ?? sharing.url });
     this.#endLater(sharing.until);
+    this.#followLater(sharing);
   }
 
   /** Whether the guard listens on an address while nothing is shared. */
@@ -272,8 +300,32 @@ export class Owner implements OwnerFunctions {
     }, waitMs);
   }
 
-  async #endSharing(): Promise<void> {
+  /** A computer that comes into another network gets another address: sharing goes on there, on the same interface. */
+  #followLater(sharing: Sharing): void {
+    clearTimeout(this.#addressCheck);
+    if (sharing.interfaceName === undefined || sharing.paused || this.#closed) return;
+    this.#addressCheck = setTimeout(async () => {
+      const hasMoved = currentAddress(sharing, this.#interfaces()) !== sharing.host;
+      if (hasMoved) await this.#inTurn(() => this.#follow());
+      else this.#followLater(sharing);
+    }, addressCheckMs);
+  }
+
+  async #follow(): Promise<void> {
+    const sharing = this.#sharing;
+    if (sharing === undefined || sharing.paused) return;
+    // Listening there may fail while the computer settles in its new network.
+    this.#followLater(sharing);
+    await this.#open(sharing);
+  }
+
+  #clearTimers(): void {
     clearTimeout(this.#end);
+    clearTimeout(this.#addressCheck);
+  }
+
+  async #endSharing(): Promise<void> {
+    this.#clearTimers();
     const { host } = this.#ports;
     const sharing = this.#sharing;
     if (sharing === undefined) return;
@@ -283,6 +335,11 @@ export class Owner implements OwnerFunctions {
     }
     await host.share(undefined);
     host.setSharing(undefined);
+  }
+
+  /** For what does not wait for the steps that change what is running. */
+  #unlessClosed(step: () => Promise<void>): Promise<Outcome> {
+    return outcomeOf(this.#closed ? Promise.reject(windowGone()) : step());
   }
 
   #inTurn(step: () => Promise<void>): Promise<Outcome> {

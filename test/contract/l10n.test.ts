@@ -24,11 +24,13 @@ const passedOn: readonly string[] = [
   'src/checkup/findings.ts say: text',
   'src/checkup/findings.ts say: textWithMore',
   'src/checkup/findings.ts text: text',
+  'src/connector/redeem.ts error: z . string ( )',
   'src/guard/errors.ts text: text',
   'src/guard/identity/users.ts new GuardError: problem',
   'src/guard/message.ts text: text',
-  'src/threads/guardHost.ts new GuardError: detail . text',
+  'src/threads/connectorThread.ts text: text',
   'src/threads/guardThread.ts text: text',
+  'src/threads/messages.ts new GuardError: detail . text',
   'src/vscode/commands/addUser.ts text: problem',
   'src/vscode/commands/ask.ts text: problem',
   'src/vscode/commands/copyForClient.ts l10n . t: client . note',
@@ -45,7 +47,7 @@ const passedOn: readonly string[] = [
 const untranslated: readonly string[] = ['Ollama', 'Ollama Guard', 'alice', 'laptop'];
 
 const shown = sources('src/extension.ts', 'src/vscode/**/*.ts');
-const all = sources('src/extension.ts', 'src/{vscode,guard,windows,threads,checkup}/**/*.ts');
+const all = sources('src/extension.ts', 'src/{vscode,guard,windows,threads,checkup,connector}/**/*.ts');
 const found = [...all].map(([file, source]) => ({ file, ...textsIn(source) }));
 const texts = [...new Set([...found.flatMap((source) => source.texts), invalidInput])].sort();
 

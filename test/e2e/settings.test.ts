@@ -60,6 +60,16 @@ describe('settings', () => {
       port,
       upstream: foreign.url,
       autoStart: true,
+      // Read like all the others; on loopback, nothing of them is seen from outside.
+      tls: 'off',
+      tlsCertificate: '/foreign.pem',
+      tlsKey: '/foreign.key',
+      acmeDomain: 'foreign.example',
+      acmeEmail: 'foreign@foreign.example',
+      acmeDirectory: 'https://foreign.example/directory',
+      acmeDirectoryCa: '/foreign.pem',
+      acmeChallenge: 'http-01',
+      acmeExternalAccount: 'foreign',
       allowedHosts: ['foreign.example'],
       allowedOrigins: ['https://foreign.example'],
       maxBodyMiB: 1,
@@ -183,8 +193,23 @@ describe('settings', () => {
     assert.equal((await get(`${guard.url}/api/tags`)).status, 401);
   });
 
-  it('beyond loopback: the status bar warns', async () => {
-    await set({ 'ollamaGuard.host': '0.0.0.0' });
+  it('encryption that is not set to the end is a failure that names the setting', async () => {
+    const incomplete = [
+      [{ 'ollamaGuard.tls': 'files' }, /ollamaGuard\.tlsCertificate: must be the path of a PEM file/],
+      [
+        { 'ollamaGuard.tls': 'acme', 'ollamaGuard.acmeDomain': '192.0.2.1' },
+        /ollamaGuard\.acmeDomain: must be a domain/,
+      ],
+    ] as const;
+    for (const [settings, words] of incomplete) {
+      await set(settings);
+      await guard.run('Start');
+      await guard.expectFailure(words);
+    }
+  });
+
+  it('beyond loopback without encryption: the status bar warns', async () => {
+    await set({ 'ollamaGuard.host': '0.0.0.0', 'ollamaGuard.tls': 'off' });
     await guard.run('Start');
     await guard.expectStatus(texts.status.running);
     await guard.expectStatus(texts.status.exposed);

@@ -164,19 +164,24 @@ describe('the side bar', () => {
     assert.deepEqual([await status(alice), await status(bob)], [200, 200]);
   });
 
-  it('shares on an address of the network beside loopback, warns, and stops with it', async (t) => {
-    const address = Object.values(networkInterfaces())
-      .flat()
-      .find((entry) => entry?.family === 'IPv4' && !entry.internal)?.address;
-    if (address === undefined) {
+  it('shares on an address of the network beside loopback, encrypted, and stops with it', async (t) => {
+    const { workbench } = guard;
+    const [address, name] =
+      Object.entries(networkInterfaces())
+        .flatMap(([of, entries = []]) => entries.map((entry) => ({ of, ...entry })))
+        .filter(({ family, internal }) => family === 'IPv4' && !internal)
+        .map((entry) => [entry.address, entry.of] as const)[0] ?? [];
+    if (address === undefined || name === undefined) {
       t.skip('this computer is on no network');
       return;
     }
     await guard.run('Stop');
     await guard.expectStatus(texts.status.stopped);
     await share(address, 'Until stopped', 'Every user');
-    await guard.expectStatus(texts.status.exposed);
-    assert.match((await guard.status.getAttribute('class')) ?? '', /\bwarning-kind\b/);
+    await workbench.viewRows('Endpoint', /Encrypted.*auto, until/).waitFor();
+    await workbench.viewRows('Endpoint', `https://${address}:${guard.port}`).filter({ hasText: name }).waitFor();
+    assert.doesNotMatch(await guard.statusLabel(), texts.status.exposed);
+    assert.doesNotMatch((await guard.status.getAttribute('class')) ?? '', /\bwarning-kind\b/);
     // Asked of the system: nothing is sent to that address.
     const listening = (await listenersOn(guard.port)).map((listener) => listener.address);
     assert.deepEqual(listening.sort(), ['127.0.0.1', address].sort());

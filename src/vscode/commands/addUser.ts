@@ -1,5 +1,5 @@
 import { l10n, window } from 'vscode';
-import { createUser, isTaken, userNameProblem } from '../../guard/identity/users.ts';
+import { createUser, isTaken, type User, userNameProblem } from '../../guard/identity/users.ts';
 import { type Role, roleNames } from '../../guard/policy/policy.ts';
 import { inWords } from '../words.ts';
 import { askPassword, staysOpen } from './ask.ts';
@@ -9,19 +9,8 @@ import { showPassword } from './showSecret.ts';
 /** Asks for a name, a role and a password, and adds the user. */
 export async function addUser({ guard }: CommandContext): Promise<void> {
   const title = l10n.t('Add User');
-  const name = await window.showInputBox({
-    title,
-    prompt: l10n.t('The user name'),
-    placeHolder: 'alice',
-    ignoreFocusOut: true,
-    validateInput: (value) => {
-      if (value === '') return undefined;
-      if (isTaken(guard.users, value)) return l10n.t('There is a user {0} already.', value);
-      const problem = userNameProblem(value);
-      return problem === undefined ? undefined : inWords({ text: problem, args: {} });
-    },
-  });
-  if (name === undefined || name === '') return;
+  const name = await askNewName(guard.users, title);
+  if (name === undefined) return;
   const role = await askRole(title);
   if (role === undefined) return;
   const chosen = await askPassword(title);
@@ -33,7 +22,25 @@ export async function addUser({ guard }: CommandContext): Promise<void> {
   else void window.showInformationMessage(l10n.t('Added {0} as {1}.', name, role));
 }
 
-async function askRole(title: string): Promise<Role | undefined> {
+/** Asks for the name of a user that is not there yet. */
+export async function askNewName(users: readonly User[], title: string): Promise<string | undefined> {
+  const name = await window.showInputBox({
+    title,
+    prompt: l10n.t('The user name'),
+    placeHolder: 'alice',
+    ignoreFocusOut: true,
+    validateInput: (value) => {
+      if (value === '') return undefined;
+      if (isTaken(users, value)) return l10n.t('There is a user {0} already.', value);
+      const problem = userNameProblem(value);
+      return problem === undefined ? undefined : inWords({ text: problem, args: {} });
+    },
+  });
+  return name || undefined;
+}
+
+/** Asks what a new user may do. */
+export async function askRole(title: string): Promise<Role | undefined> {
   const details: Readonly<Record<Role, string>> = {
     viewer: l10n.t('Sees the models'),
     member: l10n.t('Sees and uses the models'),

@@ -1,3 +1,4 @@
+import type { Vault } from '../../guard/tls/vault.ts';
 import type { GuardService } from '../guardService.ts';
 import type { Log } from '../log.ts';
 import type { UpstreamWatch } from '../upstreamWatch.ts';
@@ -7,6 +8,10 @@ export interface CommandContext {
   readonly guard: GuardService;
   readonly upstream: UpstreamWatch;
   readonly log: Log;
+  /** Where private keys are kept. */
+  readonly vault: Vault;
+  /** This extension, as links into VS Code name it. */
+  readonly extensionId: string;
   /** Takes note that a command or snippet was copied, for the walkthrough. */
   copied(): void;
   /** Opens a page of the documentation that comes with the extension, at a heading. */

@@ -3,13 +3,14 @@ import { type CurlSignIn, curlCommand } from '../../guard/share/curl.ts';
 import { askShell, askUser, staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
 import { makeApiKey } from './createApiKey.ts';
-import { teammateUrl } from './teammateUrl.ts';
+import { teammateAccess } from './teammateUrl.ts';
 
 /** Copies a command that works when pasted. A stored password is never in it, because there is none. */
 export async function copyCurl({ guard, copied }: CommandContext, name?: string): Promise<void> {
   const title = l10n.t('Copy curl Command');
   const user = await askUser(guard.users, title, name);
   if (user === undefined) return;
+  const { url, trust } = teammateAccess(guard.endpoint);
 
   const newKey: QuickPickItem = {
     label: l10n.t('New API key'),
@@ -28,10 +29,9 @@ export async function copyCurl({ guard, copied }: CommandContext, name?: string)
   const shell = await askShell(title);
   if (shell === undefined) return;
 
-  const url = teammateUrl(guard.endpoint);
   const signIn: CurlSignIn =
     credential === newKey ? { apiKey: await makeApiKey(guard, user.name, 'curl') } : { user: user.name };
-  await env.clipboard.writeText(curlCommand(url, signIn, shell));
+  await env.clipboard.writeText(curlCommand(url, signIn, shell, trust));
   copied();
   void window.showInformationMessage(
     guard.endpoint !== undefined

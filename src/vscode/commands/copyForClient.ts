@@ -6,7 +6,7 @@ import { readGuardConfig } from '../settings.ts';
 import { askShell, askUser, staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
 import { makeApiKey } from './createApiKey.ts';
-import { teammateUrl } from './teammateUrl.ts';
+import { teammateAccess } from './teammateUrl.ts';
 
 /** Ollama is asked for its models for this long, in milliseconds. */
 const patienceMs = 2_000;
@@ -20,15 +20,15 @@ export async function copyForClient(context: CommandContext, name?: string): Pro
   const title = l10n.t('Copy for Client');
   const user = await askUser(guard.users, title, name);
   if (user === undefined) return;
+  const access = teammateAccess(guard.endpoint);
   const client = await askClient(title, user.name);
   if (client === undefined) return;
   const shell = client.usesShell ? await askShell(title) : defaultShell(process.platform);
   if (shell === undefined) return;
 
-  const url = teammateUrl(guard.endpoint);
   const [model = anyModel] = await modelNames(guard.endpoint?.upstream ?? readGuardConfig().upstream, patienceMs);
   const apiKey = await makeApiKey(guard, user.name, client.keyLabel);
-  await env.clipboard.writeText(client.render({ url, user: user.name, apiKey, model, shell }));
+  await env.clipboard.writeText(client.render({ ...access, user: user.name, apiKey, model, shell }));
   context.copied();
   await sayCopied(context, client, user.name);
 }

@@ -3,17 +3,19 @@ import { type CommandId, commands } from '../ids.ts';
 import { showError } from '../messages.ts';
 import { errorWords } from '../words.ts';
 import { addUser } from './addUser.ts';
-import { checkMachine } from './checkMachine.ts';
 import { choosePort } from './choosePort.ts';
 import type { CommandContext } from './context.ts';
 import { copyAddress } from './copyAddress.ts';
-import { copyCurl } from './copyCurl.ts';
-import { copyForClient } from './copyForClient.ts';
+import { copyCaCertificate } from './copyCaCertificate.ts';
 import { createApiKey } from './createApiKey.ts';
+import { joinShared } from './joinShared.ts';
+import { leaveJoined } from './leaveJoined.ts';
 import { removeUser } from './removeUser.ts';
 import { resetPassword } from './resetPassword.ts';
 import { revokeApiKey } from './revokeApiKey.ts';
+import { revokeInvite } from './revokeInvite.ts';
 import { setExpiry } from './setExpiry.ts';
+import { setExternalAccountKey } from './setExternalAccountKey.ts';
 import { startSharing } from './startSharing.ts';
 import { switchUser } from './switchUser.ts';
 
@@ -37,8 +39,8 @@ const handlers: Readonly<Record<CommandId, CommandHandler>> = {
   [commands.disableUser]: switchUser('off'),
   [commands.enableUser]: switchUser('on'),
   [commands.setExpiry]: setExpiry,
-  [commands.copyCurl]: copyCurl,
-  [commands.copyForClient]: copyForClient,
+  [commands.copyCurl]: lazily(async () => (await import('./copyCurl.ts')).copyCurl),
+  [commands.copyForClient]: lazily(async () => (await import('./copyForClient.ts')).copyForClient),
   [commands.copyAddress]: copyAddress,
   [commands.startSharing]: startSharing,
   [commands.pauseSharing]: ({ guard }) => guard.pauseSharing(true),
@@ -47,12 +49,23 @@ const handlers: Readonly<Record<CommandId, CommandHandler>> = {
   [commands.stopRequest]: async ({ guard }, target) => {
     if (target !== undefined) await guard.stopRequest(Number(target));
   },
+  [commands.copyCaCertificate]: copyCaCertificate,
+  [commands.inviteTeammate]: lazily(async () => (await import('./inviteTeammate.ts')).inviteTeammate),
+  [commands.revokeInvite]: revokeInvite,
+  [commands.joinShared]: joinShared,
+  [commands.leaveJoined]: leaveJoined,
+  [commands.setExternalAccountKey]: setExternalAccountKey,
   [commands.choosePort]: choosePort,
-  [commands.checkMachine]: checkMachine,
+  [commands.checkMachine]: lazily(async () => (await import('./checkMachine.ts')).checkMachine),
   [commands.openSettings]: ({ openSettings }) => openSettings(),
   [commands.openWalkthrough]: ({ openWalkthrough }) => openWalkthrough(),
   [commands.showLog]: async ({ log }) => log.show(),
 };
+
+/** A command that is loaded when it is first called, so that none of its weight is there while VS Code starts. */
+function lazily(load: () => Promise<CommandHandler>): CommandHandler {
+  return async (context, target) => (await load())(context, target);
+}
 
 /** Registers every command. An error ends in the log, under its command's id, and in one message. */
 export function registerCommands(context: CommandContext): readonly Disposable[] {

@@ -1,6 +1,7 @@
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import { l10n, type QuickPickItem, window } from 'vscode';
 import type { GuardService } from '../guardService.ts';
+import { readGuardConfig } from '../settings.ts';
 import { moment } from '../words.ts';
 import { sayNoUser, staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
@@ -8,6 +9,7 @@ import { multiStep, type Step } from './multiStep.ts';
 
 interface Choices {
   host?: string;
+  interfaceName?: string;
   until?: number | undefined;
   users?: readonly string[] | undefined;
 }
@@ -25,9 +27,14 @@ export async function startSharing({ guard }: CommandContext): Promise<void> {
     untilStep(choices, new Date()),
     usersStep(choices, guard),
   ]);
-  const { host, until, users } = choices;
+  const { host, interfaceName, until, users } = choices;
   if (!done || host === undefined) return;
-  await guard.share({ host, ...(until !== undefined && { until }), ...(users && { users }) });
+  await guard.share({
+    host,
+    ...(interfaceName !== undefined && { interfaceName }),
+    ...(until !== undefined && { until }),
+    ...(users && { users }),
+  });
   const sharing = guard.endpoint?.sharing;
   if (sharing === undefined) return;
   const end = until === undefined ? l10n.t('until it is stopped') : l10n.t('until {0}', moment(until));
@@ -48,6 +55,7 @@ export function shareAddresses(
 }
 
 function addressStep(choices: Choices): Step {
+  const encrypts = readGuardConfig().tls.mode !== 'off';
   return {
     placeholder: l10n.t('On which address?'),
     items: () =>
@@ -56,10 +64,14 @@ function addressStep(choices: Choices): Step {
         description: address,
         detail: internal
           ? l10n.t('For a tunnel, or for other programs here')
-          : l10n.t('Everybody on this network can reach it; nothing is encrypted'),
+          : encrypts
+            ? l10n.t('Everybody on this network can reach it; everything is encrypted')
+            : l10n.t('Everybody on this network can reach it; nothing is encrypted'),
         iconName: internal ? 'lock' : 'globe',
         choose: () => {
           choices.host = address;
+          if (internal) delete choices.interfaceName;
+          else choices.interfaceName = name;
           return true;
         },
       })),

@@ -1,9 +1,11 @@
 import { l10n } from 'vscode';
+import { endpointAddresses } from '../../guard/share/addresses.ts';
 import type { Sharing } from '../../guard/share/sharing.ts';
 import type { Endpoint, GuardState } from '../../guard/state.ts';
+import type { EndpointTls } from '../../guard/tls/certificate.ts';
 import type { ConnectedUser } from '../../guard/usage/activity.ts';
-import { isExposed } from '../exposure.ts';
-import { counted, inWords, moment, span } from '../words.ts';
+import { type Reach, reachOf } from '../exposure.ts';
+import { counted, day, inWords, moment, span } from '../words.ts';
 import type { Row } from './rows.ts';
 
 /** What the Endpoint view shows. */
@@ -45,7 +47,8 @@ export function endpointRows(facts: EndpointFacts): readonly Row[] {
       return [
         listening(state),
         ...(state.sharing === undefined ? [] : [shared(state.sharing, facts.now)]),
-        encryption(state),
+        ...addresses(state),
+        ...encryption(state),
         upstream(state.upstream, facts.answers),
         ...(facts.storage === 'memory' ? [memoryOnly()] : []),
         connected(facts.connected),
@@ -100,21 +103,86 @@ function shared(sharing: Sharing, now: number): Row {
   };
 }
 
-function encryption(endpoint: Endpoint): Row {
-  const exposed = isExposed(endpoint);
-  const label = exposed ? l10n.t('Not encrypted') : l10n.t('This computer alone');
-  const meaning = exposed
-    ? l10n.t('Others can reach it, and nothing encrypts what they send.')
-    : l10n.t('Only programs on this computer reach it, so nothing has to be encrypted.');
-  return {
-    id: 'encryption',
-    label,
-    ...(exposed && { description: l10n.t('others can read along') }),
-    tooltip: [meaning],
-    icon: exposed ? 'unlock' : 'lock',
-    ...(exposed && { color: 'list.warningForeground' }),
-    context: 'endpoint.encryption',
-  };
+/** Where others reach it, each address with its network interface; no row while nobody else does. */
+function addresses(endpoint: Endpoint): readonly Row[] {
+  if (reachOf(endpoint) === 'this-computer') return [];
+  const { url, sharing } = endpoint;
+  const all = endpointAddresses(sharing === undefined || sharing.paused ? url : sharing.url);
+  const label = l10n.t('Addresses');
+  return [
+    {
+      id: 'addresses',
+      label,
+      description: counted(all.length, l10n.t('1 address'), (count) => l10n.t('{0} addresses', count)),
+      tooltip: all.map((address) => address.url),
+      icon: 'globe',
+      context: 'endpoint.addresses',
+      children: all.map(({ interfaceName, url: target }) => ({
+        id: `address ${target}`,
+        label: target,
+        description: interfaceName,
+        tooltip: [target, interfaceName],
+        icon: 'link',
+        context: 'endpoint.address',
+        target,
+      })),
+    },
+  ];
+}
+
+/** Whether what others send is encrypted, and what stands in the way of going on with that. */
+function encryption(endpoint: Endpoint): readonly Row[] {
+  const reach = reachOf(endpoint);
+  const { tls } = endpoint;
+  const context = tls?.anchor === undefined ? 'endpoint.encryption' : 'endpoint.encryption.on';
+  const row = { id: 'encryption', context, ...encryptionWords(reach, tls) };
+  if (reach !== 'encrypted' || tls?.problem === undefined) return [row];
+  const problem = inWords(tls.problem);
+  return [
+    row,
+    {
+      id: 'certificate',
+      label: l10n.t('Certificate'),
+      description: problem,
+      tooltip: [problem, l10n.t('The certificate before it is used until {0}.', moment(tls.expiresAt))],
+      icon: 'warning',
+      color: 'list.warningForeground',
+      context: 'endpoint.certificate',
+    },
+  ];
+}
+
+type EncryptionWords = Pick<Row, 'label' | 'description' | 'tooltip' | 'icon' | 'color'>;
+
+function encryptionWords(reach: Reach, tls: EndpointTls | undefined): EncryptionWords {
+  switch (reach) {
+    case 'this-computer':
+      return {
+        label: l10n.t('This computer alone'),
+        tooltip: [l10n.t('Only programs on this computer reach it, so nothing has to be encrypted.')],
+        icon: 'lock',
+      };
+    case 'in-the-clear':
+      return {
+        label: l10n.t('Not encrypted'),
+        description: l10n.t('others can read along'),
+        tooltip: [l10n.t('Others can reach it, and nothing encrypts what they send.')],
+        icon: 'unlock',
+        color: 'list.warningForeground',
+      };
+    case 'encrypted':
+      return {
+        label: l10n.t('Encrypted'),
+        ...(tls && { description: l10n.t('{0}, until {1}', tls.mode, day(tls.expiresAt)) }),
+        tooltip: [
+          l10n.t('What others send is encrypted.'),
+          ...(tls?.anchor === undefined
+            ? []
+            : [l10n.t('SHA-256 fingerprint of the CA certificate: {0}', tls.anchor.sha256)]),
+        ],
+        icon: 'lock',
+      };
+  }
 }
 
 function upstream(url: string, answers: boolean | undefined): Row {

@@ -4,6 +4,7 @@ import { views } from '../ids.ts';
 import type { UpstreamWatch } from '../upstreamWatch.ts';
 import { activityRows } from './activity.ts';
 import { endpointRows } from './endpoint.ts';
+import { joinedRows } from './joined.ts';
 import { RowsView } from './rows.ts';
 import { userRows } from './users.ts';
 
@@ -11,7 +12,7 @@ import { userRows } from './users.ts';
 const tickMs = 1_000;
 const slowTickMs = 30_000;
 
-/** Registers the three views of the side bar. What nobody looks at is neither asked for nor drawn. */
+/** Registers the views of the side bar. What nobody looks at is neither asked for nor drawn. */
 export function registerViews(guard: GuardService, upstream: UpstreamWatch): Disposable[] {
   let ticker: NodeJS.Timeout | undefined;
   let slowTicker: NodeJS.Timeout | undefined;
@@ -46,12 +47,19 @@ export function registerViews(guard: GuardService, upstream: UpstreamWatch): Dis
     onVisible,
   );
   const activity: RowsView = new RowsView(views.activity, () => activityRows(guard.activity, Date.now()), onVisible);
+  const joined = new RowsView(
+    views.joined,
+    () => joinedRows(guard.joined),
+    () => undefined,
+  );
   onVisible();
   return [
     endpoint,
     users,
     activity,
-    guard.onDidChange(({ state, users: changed, lastUsed, storage }) => {
+    joined,
+    guard.onDidChange(({ state, users: changed, lastUsed, storage, joined: changedJoined }) => {
+      if (changedJoined !== undefined) joined.refresh();
       if (state !== undefined || storage !== undefined) endpoint.refresh();
       if (changed !== undefined || lastUsed !== undefined) users.refresh();
       const active = guard.endpoint?.counts.active ?? 0;

@@ -1,5 +1,5 @@
 import { l10n } from 'vscode';
-import { type ApiKeyRecord, isExpired, type User, whyBarred } from '../../guard/identity/users.ts';
+import { type ApiKeyRecord, type InviteRecord, isExpired, type User, whyBarred } from '../../guard/identity/users.ts';
 import { ago, moment } from '../words.ts';
 import type { Row } from './rows.ts';
 
@@ -10,7 +10,7 @@ export interface UserFacts {
   readonly now: number;
 }
 
-/** The rows of the Users view: a row a user, and below it a row a key. */
+/** The rows of the Users view: a row a user, and below it a row a key or an open invite. */
 export function userRows({ users, lastUsed, now }: UserFacts): readonly Row[] {
   return users.map((user) => userRow(user, lastUsed, now));
 }
@@ -35,8 +35,30 @@ function userRow(user: User, lastUsed: UserFacts['lastUsed'], now: number): Row 
     context: user.disabled ? 'user.disabled' : 'user.enabled',
     target: user.name,
   };
-  if (user.keys.length === 0) return row;
-  return { ...row, children: user.keys.map((key) => keyRow(key, lastUsed, now)), collapsed: true };
+  const children = [
+    ...user.keys.map((key) => keyRow(key, lastUsed, now)),
+    ...(user.invites ?? []).map((invite) => inviteRow(invite, now)),
+  ];
+  return children.length === 0 ? row : { ...row, children, collapsed: true };
+}
+
+function inviteRow(invite: InviteRecord, now: number): Row {
+  const { id, createdAt, expiresAt } = invite;
+  const expired = isExpired(invite, now);
+  return {
+    id: `invite ${id}`,
+    label: l10n.t('Invite'),
+    description: expired ? l10n.t('expired') : l10n.t('open until {0}', moment(expiresAt)),
+    tooltip: [
+      l10n.t('An invite that nobody has used yet'),
+      l10n.t('Made {0}', moment(createdAt)),
+      ...expiryWords(invite, now),
+    ],
+    icon: 'mail',
+    ...(expired && { color: 'disabledForeground' }),
+    context: 'invite',
+    target: id,
+  };
 }
 
 function keyRow(key: ApiKeyRecord, lastUsed: UserFacts['lastUsed'], now: number): Row {

@@ -129,7 +129,7 @@ it('what can be done is offered', () => {
     id: 'stopSharing',
   });
   const open = { ...good, guard: { url: 'http://192.0.2.5:1' } };
-  assert.deepEqual(find('guard-unencrypted', open).remedy, { kind: 'setting', name: 'host' });
+  assert.deepEqual(find('guard-unencrypted', open).remedy, { kind: 'setting', name: 'tls' });
   assert.deepEqual(find('stale-users', people({ name: 'ana' }, { name: 'bob' })).remedy, {
     kind: 'command',
     id: 'showUser',

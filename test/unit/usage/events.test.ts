@@ -34,6 +34,16 @@ test('of too many events the rest is counted', () => {
   assert.deepEqual([reports[1]?.events.length, reports[1]?.dropped], [1, 0]);
 });
 
+test('a key that was given out is never left out: its holder could hide it behind a flood', () => {
+  const reports: Report[] = [];
+  const reporter = new Reporter((report) => reports.push(report), 250);
+  for (let i = 0; i < 510; i++) reporter.add(event);
+  const redeemed: GuardEvent = { type: 'invite-redeemed', user: 'mia', keyId: 'a', address: '192.0.2.1' };
+  reporter.add(redeemed);
+  reporter.flush();
+  assert.deepEqual([reports[0]?.events.at(-1), reports[0]?.dropped], [redeemed, 10]);
+});
+
 test('counts say what is served and what is being answered', () => {
   const reports: Report[] = [];
   const reporter = new Reporter((report) => reports.push(report), 250);

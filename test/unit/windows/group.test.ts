@@ -4,16 +4,21 @@ import { dirname, join as joinPath } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GuardError } from '../../../src/guard/errors.ts';
-import type { UserEdit } from '../../../src/guard/identity/userEdit.ts';
+import { createInvite } from '../../../src/guard/identity/invite.ts';
+import { applyEdit, type UserEdit } from '../../../src/guard/identity/userEdit.ts';
+import { pageLink } from '../../../src/guard/share/inviteLink.ts';
 import { createMemoryVault } from '../../../src/guard/tls/vault.ts';
 import { Group } from '../../../src/windows/group.ts';
 import { protocol } from '../../../src/windows/messages.ts';
 import { join } from '../../../src/windows/rendezvous.ts';
+import { startFakeOllama } from '../../support/fakeOllama.ts';
+import { startGuard } from '../../support/guard.ts';
 import { JsonUsers } from '../../support/jsonUsers.ts';
+import { MemoryJoined } from '../../support/memoryJoined.ts';
 import { team } from '../../support/people.ts';
 import { RawClient } from '../../support/rawClient.ts';
 import { userOf } from '../../support/usersOf.ts';
-import { GroupWindows } from './groupWindows.ts';
+import { type GroupWindow, GroupWindows } from './groupWindows.ts';
 import { temporaryFolder } from './support.ts';
 
 const [, mia, adam] = team.users;
@@ -272,13 +277,27 @@ test('a window closes at whatever moment, whether it is the first one or follows
   };
   for (let first = 0; first < 2; first++) {
     for (let ms = 0; ms < 40; ms += 2) {
-      const group = new Group({ folder, store, vault: createMemoryVault(), hasWindow, listener });
+      const group = new Group({
+        folder,
+        store,
+        vault: createMemoryVault(),
+        joined: new MemoryJoined(),
+        hasWindow,
+        listener,
+      });
       const call = group.endSharing().catch((error: unknown) => GuardError.is(error, 'window-gone'));
       await sleep(ms);
       await group.close();
       assert.notEqual(await call, false);
     }
-    const owner = new Group({ folder, store, vault: createMemoryVault(), hasWindow, listener });
+    const owner = new Group({
+      folder,
+      store,
+      vault: createMemoryVault(),
+      joined: new MemoryJoined(),
+      hasWindow,
+      listener,
+    });
     t.after(() => owner.close());
     await owner.endSharing();
   }
@@ -343,6 +362,7 @@ test('a window of another version says so once, and takes over when the others h
   const shown: string[] = [];
   const group = new Group({
     vault: createMemoryVault(),
+    joined: new MemoryJoined(),
     folder,
     store: new JsonUsers(joinPath(folder, 'users.json')),
     hasWindow,
@@ -362,4 +382,33 @@ test('a window of another version says so once, and takes over when the others h
   assert.equal(group.isOwner, true);
   assert.equal(group.state.status, 'stopped');
   assert.deepEqual(problems, ['other-version']);
+});
+
+test('a window joins by another one, and when that is killed the next one goes on at the same address', async (t) => {
+  const { record, code } = createInvite();
+  const users = applyEdit(team.users, { kind: 'add-invite', name: 'mia', invite: record });
+  const guard = await startGuard(t, await startFakeOllama(t), { users });
+  const link = pageLink({ addresses: [guard.guard.url], code, user: 'mia' });
+  const windows = await GroupWindows.open(t, 3);
+  const { owner } = windows;
+  const [follower] = windows.pair;
+  const joinedIn = (window: GroupWindow) => window.view?.snapshot.joined ?? [];
+  const urlIn = (window: GroupWindow) => joinedIn(window)[0]?.url;
+  assert.equal(await follower.call('join', link), undefined);
+  await windows.until(() => windows.running.every((window) => urlIn(window) !== undefined));
+  const url = urlIn(owner) ?? assert.fail();
+  assert.deepEqual(new Set(windows.running.map(urlIn)), new Set([url]));
+  assert.equal(JSON.stringify(joinedIn(follower)).includes('og_'), false, 'the key stays in the owning window');
+  const tags = async () => (await fetch(`${url}/api/tags`)).status;
+  assert.equal(await tags(), 200);
+  assert.equal(await follower.call('join', link), 'invite-refused', 'an invite works once');
+
+  await windows.kill(owner);
+  await windows.successor();
+  await windows.until(() => windows.running.every((window) => urlIn(window) === url));
+  assert.equal(await tags(), 200);
+  const [left] = windows.followers;
+  assert.equal(await left?.call('leave', joinedIn(windows.owner)[0]?.id ?? ''), undefined);
+  await windows.until(() => windows.running.every((window) => joinedIn(window).length === 0));
+  await assert.rejects(tags());
 });

@@ -1,9 +1,11 @@
 // One window as a process of its own: makes a group, does what its parent says, and tells what it hears.
 // Arguments: the folder of the group, and the file of the users.
+import { dirname, join } from 'node:path';
 import { GuardError } from '../../../src/guard/errors.ts';
 import { createMemoryVault } from '../../../src/guard/tls/vault.ts';
 import { Group } from '../../../src/windows/group.ts';
 import type { Snapshot } from '../../../src/windows/messages.ts';
+import { JsonJoined } from '../../support/jsonJoined.ts';
 import { JsonUsers } from '../../support/jsonUsers.ts';
 
 /** What a parent asks for: a call of the group, that the store works or fails from now on, or that the window goes. */
@@ -40,6 +42,7 @@ process.on('disconnect', () => setTimeout(() => process.kill(process.pid, 'SIGKI
 const store = new JsonUsers(usersFile);
 const group = new Group({
   vault: createMemoryVault(),
+  joined: new JsonJoined(join(dirname(usersFile), 'joined.json')),
   folder,
   store,
   hasWindow: async () => !store.neverAnswers,
@@ -72,6 +75,8 @@ process.on('message', async (asked: Asked) => {
   }
   const { id, call } = asked;
   const args = asked.args.map(revive);
+  // Nobody gives up here; a signal does not go from process to process.
+  if (call === 'join') args.push(new AbortController().signal);
   try {
     await (group[call] as (...args: readonly unknown[]) => unknown)(...args);
     tell({ id });

@@ -82,7 +82,12 @@ export class GroupWindow {
   }
 }
 
-type CallOf<K extends keyof Group> = Group[K] extends (...args: infer A) => unknown ? A : never;
+/** Without what does not go from process to process. */
+type CallOf<K extends keyof Group> = K extends 'join'
+  ? [link: string]
+  : Group[K] extends (...args: infer A) => unknown
+    ? A
+    : never;
 
 /** Several windows that share a folder and the users, and a demo Ollama to guard. */
 export class GroupWindows {

@@ -9,13 +9,17 @@ import { GuardError } from '../../../src/guard/errors.ts';
 import { inEnglish } from '../../../src/guard/message.ts';
 import type { Sharing } from '../../../src/guard/share/sharing.ts';
 import type { GuardState } from '../../../src/guard/state.ts';
+import { ConnectorHost } from '../../../src/threads/connectorHost.ts';
 import { GuardHost } from '../../../src/threads/guardHost.ts';
+import type { Interfaces } from '../../../src/windows/followInterface.ts';
+import { JoinedKeeper } from '../../../src/windows/joinedKeeper.ts';
 import { LastUsed } from '../../../src/windows/lastUsed.ts';
 import type { Outcome, Wanted } from '../../../src/windows/messages.ts';
 import { Owner } from '../../../src/windows/owner.ts';
 import { type StoredUsers, type UserStore, UsersKeeper } from '../../../src/windows/usersKeeper.ts';
 import { freePort } from '../../support/freePort.ts';
 import { noPorts } from '../../support/guardPorts.ts';
+import { MemoryJoined } from '../../support/memoryJoined.ts';
 import { team } from '../../support/people.ts';
 import { RawClient, request } from '../../support/rawClient.ts';
 import { Signal } from '../../support/signal.ts';
@@ -55,6 +59,7 @@ class TestOwner {
   readonly wanted: (Wanted | null)[] = [];
   /** By so many milliseconds its clock is ahead. */
   later = 0;
+  interfaces: Interfaces = {};
   readonly #changed = new Signal();
   readonly host: GuardHost;
   readonly owner: Owner;
@@ -74,7 +79,15 @@ class TestOwner {
     this.host = new GuardHost({ onState: onChange, onEvents: () => undefined }, noPorts());
     const users = new UsersKeeper(this.store, { users: [], revision: 0 }, (kept) => this.host.setUsers(kept.users));
     const now = () => Date.now() + this.later;
-    this.owner = new Owner({ host: this.host, users, lastUsed: new LastUsed(folder), onChange, now });
+    const joined = new JoinedKeeper({
+      store: new MemoryJoined(),
+      connectors: new ConnectorHost({ onLink: () => undefined }),
+      onChange,
+      onProblem: () => undefined,
+    });
+    const lastUsed = new LastUsed(folder);
+    const interfaces = () => this.interfaces;
+    this.owner = new Owner({ host: this.host, users, lastUsed, joined, onChange, now, interfaces });
     t.after(async () => {
       await this.owner.close();
       await this.host.dispose();
@@ -562,3 +575,59 @@ test('an edit under way is stored before it closes', async (t) => {
 async function until(check: () => boolean): Promise<void> {
   while (!check()) await new Promise(setImmediate);
 }
+
+/** Network interfaces with these addresses, a line an interface. */
+function networks(addresses: Readonly<Record<string, readonly string[]>>): Interfaces {
+  const entry = (address: string) =>
+    address.includes(':')
+      ? { address, family: 'IPv6' as const, internal: false, cidr: null, mac: '', netmask: '', scopeid: 0 }
+      : { address, family: 'IPv4' as const, internal: false, cidr: null, mac: '', netmask: '' };
+  return Object.fromEntries(Object.entries(addresses).map(([name, all]) => [name, all.map(entry)]));
+}
+
+test('sharing follows its interface to a new address, and stays where it is while there is none', async (t) => {
+  const test = await TestOwner.open(t);
+  const { owner, config } = test;
+  await owner.start(config);
+  const next = '127.0.0.3';
+  test.interfaces = networks({ wifi: [other], cable: ['127.0.0.4'] });
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  await owner.share(config, { host: other, interfaceName: 'wifi', users: [team.users[1]?.id ?? ''] });
+  const own = await test.stream();
+
+  test.interfaces = networks({ wifi: ['fe80::1'], cable: ['127.0.0.4'] });
+  t.mock.timers.tick(2_000);
+  await owner.pauseSharing(false);
+  assert.deepEqual([await test.status(other), test.sharing?.host], [200, other]);
+
+  test.interfaces = networks({ wifi: ['169.254.7.7', '::1', next], cable: ['127.0.0.4'] });
+  t.mock.timers.tick(2_000);
+  await test.until(() => test.sharing?.host === next);
+  assert.equal(test.sharing?.url, `http://${next}:${test.port}`);
+  assert.deepEqual([await test.status(next), await test.status(next, team.adam.bearer)], [200, 403]);
+  assert.equal(await test.status(other), 'refused');
+  assert.equal(own.isClosed, false);
+  assert.equal(test.wanted.at(-1)?.sharing?.host, next, 'another window goes on there');
+});
+
+test('sharing that is resumed or taken over goes on at the address its interface has by then', async (t) => {
+  const test = await TestOwner.open(t);
+  const { owner, config } = test;
+  const next = '127.0.0.3';
+  test.interfaces = networks({ wifi: [next] });
+  const sharing = sharingAt(other, { interfaceName: 'wifi' });
+  assert.deepEqual(await owner.takeOver({ config, sharing }), done);
+  assert.deepEqual([await test.status(next), await test.status(other)], [200, 'refused']);
+  await owner.pauseSharing(true);
+  test.interfaces = networks({ wifi: ['127.0.0.5'] });
+  assert.deepEqual(await owner.pauseSharing(false), done);
+  assert.deepEqual([await test.status('127.0.0.5'), await test.status(next)], [200, 'refused']);
+});
+
+test('sharing without an interface does not move', async (t) => {
+  const test = await TestOwner.open(t);
+  const { owner, config } = test;
+  test.interfaces = networks({ wifi: ['127.0.0.3'] });
+  await owner.share(config, { host: other });
+  assert.deepEqual([await test.status(other), test.sharing?.host], [200, other]);
+});
