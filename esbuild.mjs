@@ -1,5 +1,5 @@
-// Bundles what ships into dist/: the extension, its two threads and the command line. `--watch` rebuilds on change.
-import { readFile } from 'node:fs/promises';
+// Bundles what ships into dist/: the extension, its threads, the join page and the command line. `--watch` rebuilds on change.
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { build, context } from 'esbuild';
 
 /**
@@ -18,6 +18,22 @@ const httpProxyFixes = {
       return { contents: source.replace(/require\((['"])util\1\)\._extend/g, 'Object.assign'), loader: 'js' };
     });
     pluginBuild.onResolve({ filter: /^follow-redirects$/ }, ({ path }) => ({ path, namespace: 'left-out' }));
+    pluginBuild.onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({ contents: 'module.exports = {};' }));
+  },
+};
+
+/**
+ * acme-client carries a second, older implementation of its cryptography and axios a table of every media type for
+ * forms; both are loaded and never used here, and are larger than everything else. `debug` looks for colours.
+ */
+const acmeClientParts = {
+  name: 'acme-client-parts',
+  /** @param {import('esbuild').PluginBuild} pluginBuild */
+  setup(pluginBuild) {
+    pluginBuild.onResolve({ filter: /^(node-forge|mime-db|supports-color)$/ }, ({ path }) => ({
+      path,
+      namespace: 'left-out',
+    }));
     pluginBuild.onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({ contents: 'module.exports = {};' }));
   },
 };
@@ -46,10 +62,27 @@ const common = {
  * @type {import('esbuild').BuildOptions[]}
  */
 export const bundles = [
-  { ...common, entryPoints: ['src/extension.ts'], external: ['vscode'], banner: { js: commonJsBanner } },
+  // Split, so that what a command needs is loaded when somebody calls it.
+  {
+    ...common,
+    entryPoints: ['src/extension.ts'],
+    external: ['vscode'],
+    splitting: true,
+    chunkNames: 'extension-[name]-[hash]',
+    banner: { js: commonJsBanner },
+  },
+  // Split, so that what makes certificates is loaded by guards that make some.
   {
     ...common,
     entryPoints: ['src/threads/guardThread.ts'],
+    splitting: true,
+    chunkNames: 'guard-[name]-[hash]',
+    banner: { js: commonJsBanner },
+    plugins: [httpProxyFixes, acmeClientParts],
+  },
+  {
+    ...common,
+    entryPoints: ['src/threads/connectorThread.ts'],
     banner: { js: commonJsBanner },
     plugins: [httpProxyFixes],
   },
@@ -59,8 +92,18 @@ export const bundles = [
     ...common,
     entryPoints: ['src/cli.ts'],
     splitting: true,
-    chunkNames: 'cli-[name]',
+    chunkNames: 'cli-[name]-[hash]',
     banner: { js: commonJsBanner },
+    plugins: [acmeClientParts],
+  },
+  // The page that invited people see, for browsers.
+  {
+    ...common,
+    platform: 'browser',
+    target: 'es2022',
+    format: 'iife',
+    entryPoints: ['src/guard/join/join.html', 'src/guard/join/join.css', 'src/guard/join/join.js'],
+    loader: { '.html': 'copy' },
   },
 ];
 
@@ -68,6 +111,9 @@ if (import.meta.main ?? process.argv[1]?.endsWith('esbuild.mjs')) {
   if (process.argv.includes('--watch')) {
     await Promise.all(bundles.map(async (options) => (await context(options)).watch()));
   } else {
-    await Promise.all(bundles.map((options) => build(options)));
+    const results = await Promise.all(bundles.map((options) => build(options)));
+    const made = new Set(results.flatMap(({ metafile }) => Object.keys(metafile.outputs)));
+    // What an earlier build left would be packaged too.
+    for (const name of await readdir('dist')) if (!made.has(`dist/${name}`)) await rm(`dist/${name}`);
   }
 }

@@ -2,31 +2,65 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import * as z from 'zod/mini';
+import { systemErrorCode } from '../guard/errors.ts';
 
-const endpoint = z.strictObject({ url: z.url(), pid: z.int() });
+const endpoint = z.strictObject({
+  /** As it listens, such as `http://0.0.0.0:11435`. */
+  url: z.url(),
+  pid: z.int(),
+  /** Names its certificate is made out to, where those are not the computer's own. */
+  names: z.array(z.string()),
+  /** Whether those names are all that the certificate is good for. */
+  namesAlone: z.boolean(),
+  /** What clients have to trust; left out when nothing is encrypted, or every system knows the certificate. */
+  trust: z.optional(z.strictObject({ pem: z.string(), sha256: z.string(), publicKeyPin: z.string() })),
+});
 
-/** Says where the guard of a data folder listens, for `ollama-guard curl`. Information alone: nothing depends on it. */
+/** What a running guard says of itself to other processes. */
+export type EndpointRecord = Readonly<z.output<typeof endpoint>>;
+
+/** Says where the guard of a data folder listens, for `curl` and `invite`. Information alone: no guard depends on it. */
 export class EndpointFile {
   readonly #path: string;
+  /** Writing and removing wait for one another here. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(folder: string) {
     this.#path = join(folder, 'endpoint.json');
   }
 
-  async write(url: string): Promise<void> {
-    await writeFileAtomic(this.#path, `${JSON.stringify({ url, pid: process.pid })}\n`, { mode: 0o600 });
+  write(record: Omit<EndpointRecord, 'pid'>): Promise<void> {
+    const text = `${JSON.stringify({ ...record, pid: process.pid })}\n`;
+    return this.#inTurn(() => writeFileAtomic(this.#path, text, { mode: 0o600 }));
   }
 
-  async remove(): Promise<void> {
-    await rm(this.#path, { force: true });
+  remove(): Promise<void> {
+    return this.#inTurn(() => rm(this.#path, { force: true }));
   }
 
-  /** The endpoint of the guard that runs or ran last; undefined when none is known. */
-  async read(): Promise<string | undefined> {
+  /** What the guard said that runs or ran last; undefined when none is known. */
+  async read(): Promise<EndpointRecord | undefined> {
     try {
-      return endpoint.parse(JSON.parse(await readFile(this.#path, 'utf8'))).url;
+      return endpoint.parse(JSON.parse(await readFile(this.#path, 'utf8')));
     } catch {
       return undefined;
     }
+  }
+
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(step);
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+}
+
+/** Whether the guard that wrote a record is still there. */
+export function isRunning({ pid }: EndpointRecord): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It is there, and another user's.
+    return systemErrorCode(error) === 'EPERM';
   }
 }

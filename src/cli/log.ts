@@ -17,6 +17,8 @@ function words(event: GuardEvent): string {
     }
     case 'sign-in-failed':
       return `sign-in failed from ${event.address}: ${event.reason}`;
+    case 'invite-redeemed':
+      return `invite of ${event.user} used from ${event.address}: API key ${event.keyId}`;
     case 'error':
       return `error: ${event.message}`;
   }

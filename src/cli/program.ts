@@ -2,15 +2,24 @@ import { Command, Option } from 'commander';
 import { MiB, parseConfig } from '../guard/config.ts';
 import { applyEdit } from '../guard/identity/userEdit.ts';
 import { type Role, roleNames } from '../guard/policy/policy.ts';
+import { trustOf } from '../guard/share/trust.ts';
+import type { Endpoint } from '../guard/state.ts';
 import { HashClient } from '../threads/hashClient.ts';
+import { printAuthority } from './ca.ts';
 import { curlFor } from './curl.ts';
 import { dataUnavailable, defaultDataFolder, openDataFolder } from './dataFolder.ts';
 import { EndpointFile } from './endpointFile.ts';
+import { invite } from './invite.ts';
+import { join, leave, listJoined } from './join.ts';
+import { JoinedFile } from './joinedFile.ts';
 import type { LogFormat } from './log.ts';
 import { collect, type Listen, parseLifetime, parseListen, parsePort, parsePositive } from './options.ts';
+import { announcementOf, certifiedNames, reachOf } from './reach.ts';
 import { serve } from './serve.ts';
 import type { Terminal } from './terminal.ts';
+import { addTlsFlags, keepHmacKey, type TlsFlags, tlsConfigOf } from './tlsFlags.ts';
 import { tryOut } from './tryOut.ts';
+import { UsageError } from './usageError.ts';
 import {
   keyAdd,
   keyList,
@@ -60,9 +69,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
     .addOption(new Option('--port <port>', 'listen on this port').default(11435).argParser(parsePort))
     .action((options: { upstream: string; port: number }) => tryOut(terminal, options.upstream, options.port));
 
-  program
-    .command('serve')
-    .description('run the guard until Ctrl+C')
+  addTlsFlags(program.command('serve').description('run the guard until Ctrl+C'))
     .addOption(
       new Option('--listen <host:port>', 'where to listen; port 0 picks one')
         .default(parseListen(defaultListen), defaultListen)
@@ -70,11 +77,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
     )
     .addOption(new Option('--upstream <url>', 'Ollama').default(defaultUpstream))
     .addOption(dataOption())
-    .addOption(
-      new Option('--allow-host <name>', 'also answer to this host name (may be repeated)')
-        .default([])
-        .argParser(collect),
-    )
+    .addOption(allowHostOption('also answer to this host name (may be repeated)'))
     .addOption(
       new Option('--allow-origin <origin>', 'let web pages of this origin call (may be repeated)')
         .default([])
@@ -85,30 +88,42 @@ export function createProgram(terminal: Terminal, version: string): Command {
     .action(async (options: ServeFlags) => {
       const folder = await openDataFolder(options.data);
       const file = new UsersFile(folder);
-      const endpoint = new EndpointFile(folder);
+      const endpointFile = new EndpointFile(folder);
+      const vault = createVaultFiles(folder);
+      const config = parseConfig({
+        ...options.listen,
+        upstream: options.upstream,
+        allowedHosts: options.allowHost,
+        allowedOrigins: options.allowOrigin,
+        maxBodyBytes: options.maxBody * MiB,
+        tls: tlsConfigOf(options),
+      });
+      await keepHmacKey(options, vault);
+      const record = ({ url, tls }: Endpoint) =>
+        endpointFile
+          .write({ url, ...certifiedNames(config), trust: trustOf(tls) })
+          .catch((error: unknown) => terminal.say(dataUnavailable(folder, error).message));
       await serve({
-        config: parseConfig({
-          ...options.listen,
-          upstream: options.upstream,
-          allowedHosts: options.allowHost,
-          allowedOrigins: options.allowOrigin,
-          maxBodyBytes: options.maxBody * MiB,
-        }),
+        config,
         users: await file.read(),
         logFormat: options.logFormat,
         terminal,
-        vault: createVaultFiles(folder),
+        vault,
         redeemInvite: (inviteId, key) =>
           file.update((users) => applyEdit(users, { kind: 'redeem-invite', inviteId, key })),
-        onListening: async (url, setUsers) => {
-          await endpoint.write(url).catch((error: unknown) => terminal.say(dataUnavailable(folder, error).message));
+        onListening: async (endpoint, setUsers) => {
+          await record(endpoint);
           const unwatch = file.watch(setUsers, (error) =>
             terminal.say(`${(error as Error).message} The users stay as they were.`),
           );
-          terminal.out(`listening on ${url}`);
-          return async () => {
-            unwatch();
-            await endpoint.remove();
+          terminal.out(`listening on ${endpoint.url}`);
+          for (const line of announcementOf(endpoint, config)) terminal.say(line);
+          return {
+            onTls: (changed) => void record(changed),
+            done: async () => {
+              unwatch();
+              await endpointFile.remove();
+            },
           };
         },
       });
@@ -172,14 +187,79 @@ export function createProgram(terminal: Terminal, version: string): Command {
     .addOption(dataOption())
     .action(async (name: string | undefined, { data }: DataOption) => {
       const folder = await openDataFolder(data);
-      const url = (await new EndpointFile(folder).read()) ?? `http://${defaultListen}`;
-      terminal.out(curlFor(await new UsersFile(folder).read(), name, url));
+      const endpoint = await new EndpointFile(folder).read();
+      const url = endpoint === undefined ? `http://${defaultListen}` : (reachOf(endpoint)[0]?.url ?? endpoint.url);
+      terminal.out(curlFor(await new UsersFile(folder).read(), name, { url, trust: endpoint?.trust }));
     });
+
+  program
+    .command('ca')
+    .description("print this installation's certificate authority, which --tls auto uses")
+    .option('--fingerprint', 'its SHA-256 alone')
+    .addOption(allowHostOption('when it is made now: also vouch for this host name (may be repeated)'))
+    .addOption(dataOption())
+    .action(async (options: DataOption & { fingerprint?: true; allowHost: readonly string[] }) => {
+      const vault = createVaultFiles(await openDataFolder(options.data));
+      await printAuthority(terminal, vault, options.allowHost, options.fingerprint === true);
+    });
+
+  program
+    .command('invite <name>')
+    .description('print a link that gives a teammate an API key, once; makes the user if there is none')
+    .addOption(new Option('--role <role>', 'of a new user; member unless given').choices(roleNames))
+    .addOption(
+      new Option('--expires <time>', 'the API key stops working after this time, such as 7d').argParser(parseLifetime),
+    )
+    .addOption(dataOption())
+    .action(async (name: string, options: DataOption & { role?: Role; expires?: number }) => {
+      const folder = await openDataFolder(options.data);
+      const { role, expires } = options;
+      await invite(
+        { file: new UsersFile(folder), terminal },
+        { name, ...(role && { role }), ...(expires && { accessMs: expires }) },
+        await new EndpointFile(folder).read(),
+      );
+    });
+
+  program
+    .command('join [link]')
+    .description(
+      'open the Ollama of somebody who invited you, on this computer, until Ctrl+C; without a link: all again',
+    )
+    .addHelpText('after', '\nWith - in place of the link, it is read from standard input and seen by no other program.')
+    .addOption(
+      new Option(
+        '--listen <host:port>',
+        'where on this computer; port 0 picks one (default: 127.0.0.1:11436 or the next that is free)',
+      ).argParser(parseListen),
+    )
+    .addOption(new Option('--list', 'list what was joined').conflicts('listen'))
+    .addOption(dataOption())
+    .action(async (link: string | undefined, options: DataOption & { listen?: Listen; list?: true }) => {
+      const ports = { file: new JoinedFile(await openDataFolder(options.data)), terminal };
+      await (options.list ? listJoined(ports) : join(ports, { link, port: localPort(options.listen) }));
+    });
+
+  program
+    .command('leave <endpoint>')
+    .description('forget a joined endpoint, by its id, its host or your name there')
+    .addOption(dataOption())
+    .action(async (endpoint: string, { data }: DataOption) =>
+      leave({ file: new JoinedFile(await openDataFolder(data)), terminal }, endpoint),
+    );
 
   return program;
 }
 
-interface ServeFlags extends DataOption {
+/** @throws UsageError for what is not this computer alone: whoever comes by needs no credential. */
+function localPort(listen: Listen | undefined): number | undefined {
+  if (listen === undefined || listen.host === '127.0.0.1' || listen.host === 'localhost') return listen?.port;
+  throw new UsageError(
+    `A joined endpoint is opened on this computer alone. Write --listen 127.0.0.1:${listen.port} instead.`,
+  );
+}
+
+interface ServeFlags extends DataOption, TlsFlags {
   readonly listen: Listen;
   readonly upstream: string;
   readonly allowHost: readonly string[];
@@ -190,6 +270,10 @@ interface ServeFlags extends DataOption {
 
 function dataOption(): Option {
   return new Option('--data <folder>', 'where users are kept').env('OLLAMA_GUARD_DATA').default(defaultDataFolder());
+}
+
+function allowHostOption(description: string): Option {
+  return new Option('--allow-host <name>', description).default([]).argParser(collect);
 }
 
 function passwordOptions(command: Command): Command {

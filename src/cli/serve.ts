@@ -1,10 +1,12 @@
 import { once } from 'node:events';
+import { isDeepStrictEqual } from 'node:util';
 import type { GuardConfig } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
 import { upstreamAnswers } from '../guard/forward/probe.ts';
 import type { ApiKeyRecord, User } from '../guard/identity/users.ts';
 import { inEnglish } from '../guard/message.ts';
-import type { GuardState } from '../guard/state.ts';
+import type { Endpoint, GuardState } from '../guard/state.ts';
+import type { EndpointTls } from '../guard/tls/certificate.ts';
 import type { Vault } from '../guard/tls/vault.ts';
 import { GuardHost } from '../threads/guardHost.ts';
 import { formatEvent, type LogFormat } from './log.ts';
@@ -25,7 +27,14 @@ export interface ServeOptions {
   /** Exchanges an invite for an API key in what is stored, and gives the users that come of it. */
   readonly redeemInvite: (inviteId: string, key: ApiKeyRecord) => Promise<readonly User[]>;
   /** Called once the guard listens; what it returns is called when the guard has stopped. */
-  readonly onListening: (url: string, setUsers: (users: readonly User[]) => void) => Promise<() => Promise<void>>;
+  readonly onListening: (
+    endpoint: Endpoint,
+    setUsers: (users: readonly User[]) => void,
+  ) => Promise<{
+    /** Called when the endpoint has another certificate. */
+    readonly onTls: (endpoint: Endpoint) => void;
+    readonly done: () => Promise<void>;
+  }>;
 }
 
 /**
@@ -37,10 +46,19 @@ export async function serve(options: ServeOptions): Promise<void> {
   const { config, users, logFormat, terminal, vault, redeemInvite, onListening } = options;
   const broken = Promise.withResolvers<never>();
   broken.promise.catch(() => undefined);
+  let tls: EndpointTls | undefined;
+  let onTls: (endpoint: Endpoint) => void = () => {};
   const host = new GuardHost(
     {
       onState: (state) => {
         if (state.status === 'failed') broken.reject(failure(state));
+        if (state.status !== 'running' || state.tls === tls) return;
+        const problem = state.tls?.problem;
+        if (problem !== undefined && !isDeepStrictEqual(problem, tls?.problem)) {
+          terminal.say(formatEvent({ type: 'error', message: inEnglish(problem) }, logFormat));
+        }
+        tls = state.tls;
+        onTls(state);
       },
       onEvents: (events, dropped) => {
         const lines = events.map((event) => formatEvent(event, logFormat));
@@ -62,11 +80,16 @@ export async function serve(options: ServeOptions): Promise<void> {
   try {
     const state = await host.start(config, users);
     if (state.status !== 'running') throw await broken.promise;
-    const done = await onListening(state.url, (changed) => host.setUsers(changed));
+    const listening = await onListening(state, (changed) => host.setUsers(changed));
+    onTls = listening.onTls;
+    if (host.state.status === 'running' && host.state.tls !== state.tls) onTls(host.state);
     if (!(await upstreamAnswers(config.upstream, probeTimeoutMs))) {
       terminal.say(`Ollama does not answer at ${config.upstream} yet. Start it with: ollama serve`);
     }
-    await Promise.race([signalled, broken.promise]).finally(done);
+    await Promise.race([signalled, broken.promise]).finally(() => {
+      onTls = () => {};
+      return listening.done();
+    });
   } finally {
     // From here on a second Ctrl+C ends the process at once.
     over.abort();

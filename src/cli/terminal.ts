@@ -4,6 +4,8 @@ export interface Terminal {
   out(line: string): void;
   /** What is said to a person. */
   say(line: string): void;
+  /** How wide it is, in characters, where a person reads what is said; undefined when a file or a program does. */
+  readonly columns: number | undefined;
   /** All of standard input. */
   readInput(): Promise<string>;
 }
@@ -12,6 +14,7 @@ export interface Terminal {
 export const processTerminal: Terminal = {
   out: (line) => void process.stdout.write(`${line}\n`),
   say: (line) => void process.stderr.write(`${line}\n`),
+  columns: process.stderr.isTTY ? process.stderr.columns : undefined,
   async readInput() {
     const chunks: Buffer[] = [];
     for await (const chunk of process.stdin) chunks.push(chunk as Buffer);

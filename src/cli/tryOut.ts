@@ -34,11 +34,11 @@ export async function tryOut(terminal: Terminal, ollama: string, port: number): 
       terminal,
       vault: createMemoryVault(),
       redeemInvite: async () => users,
-      onListening: async (url) => {
+      onListening: async ({ url }) => {
         terminal.out(`listening on ${url}`);
         terminal.say('Paste this into another shell; without the key it answers 401:');
         terminal.out(curlCommand(url, { apiKey: text }, defaultShell(process.platform)));
-        return async () => undefined;
+        return { onTls: () => {}, done: async () => {} };
       },
     });
   try {

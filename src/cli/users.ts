@@ -4,6 +4,7 @@ import {
   addApiKey,
   addUser,
   findUser,
+  isExpired,
   removeUser,
   revokeApiKey,
   setPasswordHash,
@@ -55,11 +56,14 @@ export async function userRemove({ file, terminal }: UserCommandPorts, name: str
 
 /** `ollama-guard user list`. */
 export async function userList({ file, terminal }: UserCommandPorts, json: boolean): Promise<void> {
-  const users = (await file.read()).map(({ name, role, passwordHash, keys, createdAt, expiresAt }) => ({
+  const now = Date.now();
+  const users = (await file.read()).map(({ name, role, passwordHash, keys, invites = [], createdAt, expiresAt }) => ({
     name,
     role,
     password: passwordHash !== undefined,
     keys: keys.length,
+    /** Those that can still be used. */
+    invites: invites.filter((invite) => !isExpired(invite, now)).length,
     createdAt,
     ...(expiresAt && { expiresAt }),
   }));

@@ -20,8 +20,15 @@ export async function temporaryFolder(t: TestContext): Promise<string> {
   return folder;
 }
 
-function start(args: readonly string[]): ChildProcess {
-  return spawn(process.execPath, [cli, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
+/** A program and its arguments. */
+export type CommandLine = readonly [program: string, ...args: string[]];
+
+function shipped(args: readonly string[]): CommandLine {
+  return [process.execPath, cli, ...args];
+}
+
+function start([program, ...args]: CommandLine): ChildProcess {
+  return spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
 function collect(child: ChildProcess): { out: string; err: string } {
@@ -36,15 +43,20 @@ function collect(child: ChildProcess): { out: string; err: string } {
 }
 
 /** Runs `ollama-guard` as it ships until it ends. */
-export async function ollamaGuard(args: readonly string[], input = ''): Promise<Outcome> {
-  const child = start(args);
+export function ollamaGuard(args: readonly string[], input = ''): Promise<Outcome> {
+  return runProgram(shipped(args), input);
+}
+
+/** Runs a program until it ends. */
+export async function runProgram(line: CommandLine, input = ''): Promise<Outcome> {
+  const child = start(line);
   const printed = collect(child);
   child.stdin?.end(input);
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   return { code, ...printed };
 }
 
-/** An `ollama-guard` that keeps running. */
+/** A program that keeps running. */
 export interface Running {
   /** What it has printed so far. */
   readonly printed: { readonly out: string; readonly err: string };
@@ -52,11 +64,19 @@ export interface Running {
   line(pattern: RegExp): Promise<string>;
   /** Sends a signal and waits for the end. */
   end(signal: NodeJS.Signals): Promise<number | null>;
+  /** Its exit code, once it has ended by itself. */
+  readonly ended: Promise<number | null>;
 }
 
-/** Starts `ollama-guard` and leaves it running; it is killed with the test. */
-export function keepRunning(t: TestContext, args: readonly string[]): Running {
-  const child = start(args);
+/** Starts `ollama-guard` as it ships and leaves it running; it is killed with the test. */
+export function keepRunning(t: TestContext, args: readonly string[], input?: string): Running {
+  return keepProgram(t, shipped(args), input);
+}
+
+/** Starts a program and leaves it running; it is killed with the test. */
+export function keepProgram(t: TestContext, line: CommandLine, input?: string): Running {
+  const child = start(line);
+  if (input !== undefined) child.stdin?.end(input);
   const printed = collect(child);
   const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
   t.after(() => child.kill('SIGKILL'));
@@ -76,5 +96,6 @@ export function keepRunning(t: TestContext, args: readonly string[]): Running {
       child.kill(signal);
       return closed;
     },
+    ended: closed,
   };
 }
