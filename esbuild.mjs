@@ -23,17 +23,15 @@ const httpProxyFixes = {
 };
 
 /**
- * acme-client carries a second, older implementation of its cryptography and axios a table of every media type for
- * forms; both are loaded and never used here, and are larger than everything else. `debug` looks for colours.
+ * acme-client carries a second, older implementation of its cryptography, and axios what it takes to send forms; both
+ * are loaded and never used here, and are larger than everything else. `debug` looks for colours.
  */
 const acmeClientParts = {
   name: 'acme-client-parts',
   /** @param {import('esbuild').PluginBuild} pluginBuild */
   setup(pluginBuild) {
-    pluginBuild.onResolve({ filter: /^(node-forge|mime-db|supports-color)$/ }, ({ path }) => ({
-      path,
-      namespace: 'left-out',
-    }));
+    const leftOut = /^(\.\/crypto\/forge|mime-db|form-data|follow-redirects|supports-color)$/;
+    pluginBuild.onResolve({ filter: leftOut }, ({ path }) => ({ path, namespace: 'left-out' }));
     pluginBuild.onLoad({ filter: /.*/, namespace: 'left-out' }, () => ({ contents: 'module.exports = {};' }));
   },
 };

@@ -106,7 +106,7 @@ export class Guard {
     this.#inviteDesk.setUsers(users);
     this.#userCount = users.length;
     this.#reporter = new Reporter(onReport, reportIntervalMs);
-    this.#isOwnHost = createHostRule(config.allowedHosts);
+    this.#isOwnHost = createHostRule(tls.mode === 'acme' ? [...allowedHosts, tls.domain] : allowedHosts);
     this.#origins = new Set(config.allowedOrigins);
   }
 

@@ -290,8 +290,9 @@ async function fits(page: Page): Promise<void> {
       const color = getComputedStyle(element).backgroundColor;
       return channels(color)[3] === 0 ? ground(element.parentElement) : color;
     };
-    const edge = document.querySelector('main')?.getBoundingClientRect().right ?? 0;
-    return [...document.querySelectorAll('body *')]
+    const main = document.querySelector('main') ?? document.body;
+    const edge = main.getBoundingClientRect().right - Number.parseFloat(getComputedStyle(main).paddingRight);
+    return [...main.querySelectorAll('*')]
       .filter((element) => element instanceof HTMLElement && element.offsetParent !== null)
       .flatMap((element) => {
         const [one = 0, other = 0] = [getComputedStyle(element).color, ground(element)].map(luminance);

@@ -1,6 +1,7 @@
 // What an encrypted endpoint agrees to, as openssl and curl see it.
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import type { GuardConfigInput } from '../../src/guard/config.ts';
 import { EndpointCertificate } from '../../src/guard/tls/endpointCertificate.ts';
 import { createCertificates, loopbackNames } from '../support/certificates.ts';
 import { without } from '../support/debian.ts';
@@ -17,8 +18,8 @@ const tls = { mode: 'files', certificate: '', key: '', ...signed } as const;
 const ca = certificates?.ca ?? '';
 const caFile = certificates?.caFile ?? '';
 
-const start = async (t: TestContext): Promise<TestGuard> =>
-  startGuard(t, await startFakeOllama(t), { config: { tls, allowedHosts: ['gpu.example.org'] } });
+const start = async (t: TestContext, config: Partial<GuardConfigInput> = {}): Promise<TestGuard> =>
+  startGuard(t, await startFakeOllama(t), { config: { tls, allowedHosts: ['gpu.example.org'], ...config } });
 
 /** What was agreed on, such as `TLSv1.3, TLS_AES_128_GCM_SHA256`; undefined for a refusal. */
 async function agreed({ port }: TestGuard, ...args: readonly string[]): Promise<string | undefined> {
@@ -114,6 +115,10 @@ describe('an encrypted endpoint', { skip }, () => {
     assert.equal(await hsts('127.0.0.1'), undefined);
     assert.equal(await hsts('localhost'), undefined);
     assert.equal(await hsts('gpu.example.org', '/api/tags', 'plain'), undefined, 'RFC 6797 §7.2');
+    const open = await start(t, { plainOnLoopback: true });
+    const plain = await request(t, open.port, { headers: { host: 'gpu.example.org' } });
+    assert.equal(plain.status, 401, 'served, and not redirected');
+    assert.equal(plain.headers['strict-transport-security'], undefined, 'RFC 6797 §7.2');
     const { headers } = await request(
       t,
       guard.port,

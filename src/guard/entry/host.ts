@@ -1,8 +1,9 @@
 import { BlockList, isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
+import { localNameOf } from '../tls/names.ts';
 
 /** Own addresses are read again after this long, in milliseconds: Wi-Fi roams. */
-const addressesMaxAgeMs = 5_000;
+const addressesMaxAgeMs = 2_000;
 
 const hostHeader = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::(\d{1,5}))?$/i;
 
@@ -51,9 +52,8 @@ export function createHostRule(
     addresses.addAddress('::1', 'ipv6');
     for (const address of own.addresses()) addresses.addAddress(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
     const name = own.hostName().toLowerCase();
-    const bare = name.replace(/\.local$/, '');
     readAt = now();
-    return { addresses, names: new Set(['localhost', name, `${bare}.local`, ...configured]) };
+    return { addresses, names: new Set(['localhost', name, localNameOf(name) ?? name, ...configured]) };
   };
 
   return (host) => {

@@ -1,6 +1,7 @@
 import { hostname, type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
 import { isLoopback } from '../config.ts';
 import { canonicalAddress, isWildcard } from '../entry/address.ts';
+import { localNameOf } from '../tls/names.ts';
 
 /** A way to reach an endpoint. */
 export interface EndpointAddress {
@@ -92,8 +93,8 @@ function canBeInUrl(address: string): boolean {
 
 /** The name by which mDNS announces a computer (RFC 6762); undefined for a name that is none of its own. */
 export function mdnsName(hostName: string): string | undefined {
-  const bare = hostName.toLowerCase().replace(/\.local$/, '');
-  return /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(bare) && bare !== 'localhost' ? `${bare}.local` : undefined;
+  const name = localNameOf(hostName);
+  return name === 'localhost.local' ? undefined : name;
 }
 
 /** Interfaces that lead to other places than the local network, by how many teammates may be there. */

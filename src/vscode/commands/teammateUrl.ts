@@ -31,7 +31,7 @@ export function teammateUrls(endpoint: Endpoint | undefined): readonly string[] 
   const url = listeningUrl(endpoint);
   const { hostname: host, port, protocol } = new URL(url);
   const { tls, allowedHosts } = readGuardConfig();
-  const named = (name: string) => `${protocol}//${name}:${port}`;
+  const named = (name: string) => new URL(`${protocol}//${name}${port && `:${port}`}`).origin;
   if (protocol === 'https:' && tls.mode === 'acme') return [named(tls.domain)];
   // A certificate of the owner's own is made out to names, as a rule.
   const own = protocol === 'https:' && tls.mode === 'files' ? allowedHosts.map(named) : [];

@@ -50,16 +50,19 @@ test('host and port are read back as they were written', () => {
 test('own addresses, own names and configured names are own; nothing near them is', () => {
   const isOwn = createHostRule(['GPU.example.org', '203.0.113.5'], computer);
   const own = ['localhost', '127.0.0.1', '127.9.9.9', '::1', '192.168.1.7', 'fd00::7', 'fd00:0:0:0:0:0:0:7', 'fe80::1'];
-  const named = [
-    'box.lan',
-    'box.lan.local',
-    'gpu.example.org',
-    '203.0.113.5',
-    '::ffff:127.0.0.1',
-    '::ffff:192.168.1.7',
-  ];
+  const named = ['box.lan', 'box.local', 'gpu.example.org', '203.0.113.5', '::ffff:127.0.0.1', '::ffff:192.168.1.7'];
   for (const host of [...own, ...named]) assert.equal(isOwn(host), true, host);
-  const foreign = ['box', 'box.local', 'x.gpu.example.org', '192.168.1.8', 'fd00::8', '0.0.0.0', '::', '128.0.0.1', ''];
+  const foreign = [
+    'box',
+    'box.lan.local',
+    'x.gpu.example.org',
+    '192.168.1.8',
+    'fd00::8',
+    '0.0.0.0',
+    '::',
+    '128.0.0.1',
+    '',
+  ];
   for (const host of foreign) assert.equal(isOwn(host), false, host);
 });
 
