@@ -22,7 +22,7 @@ let running: GuardService | undefined;
 export function activate(context: ExtensionContext): void {
   const channel = window.createOutputChannel('Ollama Guard', { log: true });
   const log = new Log(channel);
-  const vault = createSecretVault(context.secrets);
+  const vault = createSecretVault(context.secrets, context.globalState);
   const guard = new GuardService(
     context.globalStorageUri.fsPath,
     { users: new SecretUsers(context.secrets), vault, joined: new SecretJoined(context.secrets) },

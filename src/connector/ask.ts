@@ -37,6 +37,8 @@ export function ask(address: string, { path, json, agent, tls, signal }: Questio
   const url = new URL(path, address);
   const request = url.protocol === 'https:' ? httpsRequest : httpRequest;
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  request(url, options, resolve).on('error', reject).end(body);
+  // 'close' also ends what no error tells of: an answer of 101, which nobody asked for.
+  const closed = () => reject(new Error('the connection was closed without an answer'));
+  request(url, options, resolve).on('error', reject).once('close', closed).end(body);
   return promise;
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type RefusalCode, refuse } from '../guard/answers.ts';
 import { systemErrorCode } from '../guard/errors.ts';
 import { createForward, type Forward, type ForwardConfig, type Forwarding } from '../guard/forward/forward.ts';
+import { endpointHeaders } from '../guard/forward/headers.ts';
 import { readBytes } from '../guard/forward/readJson.ts';
 import { ask, healthPath } from './ask.ts';
 import type { Joined, Link } from './joined.ts';
@@ -65,6 +66,7 @@ export class Endpoint {
       tls: trusting(joined.ca),
       headers: { authorization: `Bearer ${joined.apiKey}` },
       refusalOf: (status: number) => this.#judge(status),
+      answerHeaders: endpointHeaders,
     };
     const ways = joined.addresses.map((address) => ({
       address,
@@ -145,6 +147,8 @@ export class Endpoint {
 
   /** What to refuse with in place of an answer. */
   #judge(status: number): RefusalCode | undefined {
+    // Ollama never redirects, and clients that follow would take their bodies to other services of this computer.
+    if (status >= 300 && status < 400) return 'endpoint-failed';
     if (status !== 401) return undefined;
     this.#endedUntil = performance.now() + endedMs;
     this.#found();

@@ -29,7 +29,7 @@ const refusal = z.object({ error: z.string() });
 
 /**
  * Exchanges an invite for an API key, at the first of its addresses where its endpoint answers. All are knocked at at
- * once, so that none is waited for twice; the code goes to one alone, and only once that has proved to be the endpoint
+ * once, so that none is waited for twice; the code goes to one at a time, and only once that has proved to be the endpoint
  * that the invite is for.
  *
  * @throws GuardError `invite-refused` in the endpoint's words, `certificate-refused` where something else answers in

@@ -1,6 +1,7 @@
 import { commands, type ExtensionContext, Uri } from 'vscode';
 import type { CommandContext } from './commands/context.ts';
 import { settingsSection, walkthroughId } from './ids.ts';
+import { forgetAuthority } from './secretVault.ts';
 import type { Walkthrough } from './walkthrough.ts';
 
 /** What commands need of VS Code and of this extension beside the guard. */
@@ -12,6 +13,7 @@ export function createCommandContext(
   return {
     ...common,
     extensionId: extension.extension.id,
+    forgetAuthority: () => forgetAuthority(extension.secrets, extension.globalState),
     copied: () => walkthrough.done('send'),
     openDocs: async (page, heading = '') => {
       const uri = Uri.joinPath(extension.extensionUri, 'docs', `${page}.md`).with({ fragment: slug(heading) });

@@ -26,6 +26,7 @@ export const commands = {
   joinShared: 'ollamaGuard.joinShared',
   leaveJoined: 'ollamaGuard.leaveJoined',
   setExternalAccountKey: 'ollamaGuard.setExternalAccountKey',
+  replaceAuthority: 'ollamaGuard.replaceAuthority',
   choosePort: 'ollamaGuard.choosePort',
   checkMachine: 'ollamaGuard.checkMachine',
   openSettings: 'ollamaGuard.openSettings',

@@ -5,7 +5,13 @@ import type { Message } from '../guard/message.ts';
 /** A message from the guard in the person's language. What is wrong with a setting is a sentence of its own. */
 export function inWords({ text, args }: Message): string {
   const { problem } = args;
-  return l10n.t(text, problem === undefined ? args : { ...args, problem: l10n.t(String(problem)) });
+  const said = problem === undefined ? args : { ...args, problem: l10n.t(String(problem)) };
+  return l10n.t(text, Object.fromEntries(Object.entries(said).map(([name, value]) => [name, withoutLinks(value)])));
+}
+
+/** VS Code makes links of `[…](…)` in notifications, and runs commands by them; others' words must not hold any. */
+function withoutLinks(value: string | number): string | number {
+  return typeof value === 'string' ? value.replaceAll('](', '] (') : value;
 }
 
 /** An error in words; undefined when it is not one that was foreseen. */

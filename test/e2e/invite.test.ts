@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
-import { parseInviteLink } from '../../src/guard/share/inviteLink.ts';
+import { pageLink, parseInviteLink } from '../../src/guard/share/inviteLink.ts';
 import { bearer, get, isOpen } from './client.ts';
 import { until } from './editor.ts';
 import { GuardWindow } from './guardWindow.ts';
@@ -268,6 +270,28 @@ describe('inviting a teammate', () => {
       await workbench.quickRows().first().click();
       await workbench.toastText('Left.');
       await workbench.clearToasts();
+    });
+
+    it('words of a hostile owner are words, and nothing to click', async () => {
+      const { workbench } = guard;
+      const hostile = createServer((req, res) => {
+        res.writeHead(req.method === 'GET' ? 200 : 403, { 'content-type': 'application/json' });
+        res.end(JSON.stringify({ error: 'No. [Mend it](command:workbench.action.openSettings "Help")' }));
+      }).listen(0, '127.0.0.1');
+      try {
+        await once(hostile, 'listening');
+        const { port } = hostile.address() as AddressInfo;
+        const { code } = parseInviteLink(await owner.invite('erin'));
+        await guard.run('Join a Shared Ollama');
+        await workbench.enter(pageLink({ addresses: [`http://127.0.0.1:${port}`], code, user: 'erin' }));
+        await workbench.confirm('Join');
+        const toast = workbench.toasts('Mend it');
+        await toast.waitFor();
+        assert.equal(await toast.locator('a[href], .notification-list-item-message a').count(), 0);
+        await workbench.clearToasts();
+      } finally {
+        hostile.close();
+      }
     });
   });
 });

@@ -1,15 +1,17 @@
 /** A connector is Ollama for the programs of a teammate's computer, and for nobody else. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
-import { describe, test } from 'node:test';
+import { createServer as createHttpServer, type RequestListener } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
+import { describe, type TestContext, test } from 'node:test';
 import { Connector } from '../../src/connector/connector.ts';
 import { GuardError } from '../../src/guard/errors.ts';
+import type { Guard } from '../../src/guard/guard.ts';
 import { routes } from '../../src/guard/routes.ts';
 import { startFakeOllama } from '../support/fakeOllama.ts';
 import { freePort } from '../support/freePort.ts';
 import { startGuard } from '../support/guard.ts';
-import { joinedTo, openConnector } from '../support/joined.ts';
+import { joinedTo, openConnector, type TestConnector } from '../support/joined.ts';
 import { team } from '../support/people.ts';
 import { RawClient } from '../support/rawClient.ts';
 
@@ -85,6 +87,49 @@ test('what the endpoint refuses is passed on in its words', async (t) => {
   assert.equal(response.status, 403);
   assert.match(response.text, /Your role does not permit this/);
   assert.deepEqual(connector.links, [], 'and its link is as good as before');
+});
+
+/** An owner who means harm, and answers as they like. */
+async function hostileEndpoint(t: TestContext, answer: RequestListener): Promise<TestConnector> {
+  const server = createHttpServer(answer).listen(0, '127.0.0.1');
+  t.after(() => server.close().closeAllConnections());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return openConnector(t, { ...joinedTo({ url: `http://127.0.0.1:${port}` } as Guard, team.mia) });
+}
+
+test('an owner who answers with a page does not get it to run where this computer trusts pages', async (t) => {
+  const connector = await hostileEndpoint(t, (_req, res) => {
+    res.writeHead(200, { 'content-type': 'text/html', 'set-cookie': 'a=b', refresh: '0', link: '<x>', 'x-any': 'y' });
+    res.end('<script>fetch("http://127.0.0.1:11434/api/delete")</script>');
+  });
+  const { status, headers } = await connector.call({});
+  assert.equal(status, 200);
+  assert.equal(headers['content-security-policy'], "default-src 'none'; sandbox");
+  assert.equal(headers['x-content-type-options'], 'nosniff');
+  for (const name of ['set-cookie', 'refresh', 'link', 'x-any']) assert.equal(headers[name], undefined, name);
+});
+
+test('an owner cannot send clients on to other services of this computer', async (t) => {
+  const connector = await hostileEndpoint(t, (req, res) => {
+    res.writeHead(req.method === 'GET' ? 200 : 307, { location: 'http://127.0.0.1:11434/api/delete' }).end();
+  });
+  const { status, headers } = await connector.call({ method: 'POST', path: '/api/chat', body: '{}' });
+  assert.equal(status, 502);
+  assert.equal(headers.location, undefined);
+});
+
+test('an answer of 101, which nobody asked for, holds up neither a request nor the look for the endpoint', async (t) => {
+  const server = createServer((socket) => {
+    socket
+      .on('error', () => {})
+      .once('data', () => socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n'));
+  }).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const connector = await openConnector(t, joinedTo({ url } as Guard, team.mia));
+  for (let i = 0; i < 2; i++) assert.ok((await connector.call({})).status >= 500);
 });
 
 test('a web page gets nothing, whatever name it comes by', async (t) => {

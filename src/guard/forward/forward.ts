@@ -1,4 +1,11 @@
-import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, type ServerResponse } from 'node:http';
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type ServerResponse,
+} from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
@@ -37,6 +44,8 @@ export interface ForwardOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** What to refuse with in place of an answer of this status; undefined passes the answer on. */
   readonly refusalOf?: (status: number) => RefusalCode | undefined;
+  /** What the client gets of an answer's headers; `clientHeaders` unless given. */
+  readonly answerHeaders?: (headers: IncomingHttpHeaders) => OutgoingHttpHeaders;
 }
 
 /** The last step of a request's way. */
@@ -66,7 +75,7 @@ interface Exchange extends Forwarding {
  * leaking headers, collapsing slashes.
  */
 export function createForward(config: ForwardConfig, options: ForwardOptions = {}): Forward {
-  const { tls, headers, refusalOf } = options;
+  const { tls, headers, refusalOf, answerHeaders = clientHeaders } = options;
   const url = new URL(config.upstream);
   const secure = url.protocol === 'https:';
   const agentOptions = { keepAlive: true, scheduling: 'lifo' } as const;
@@ -119,7 +128,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
     answer.once('close', () => {
       if (!answer.complete) res.destroy();
     });
-    const headers = clientHeaders(answer.headers);
+    const headers = answerHeaders(answer.headers);
     if (!res.shouldKeepAlive) headers.connection = 'close';
     res.writeHead(statusCode, headers);
     // A stream's client learns at once that its request is being answered; a short answer leaves in one packet.

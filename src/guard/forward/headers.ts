@@ -34,6 +34,22 @@ const notToClient: ReadonlySet<string> = new Set([
   'vary',
 ]);
 
+const fromEndpoint = ['content-type', 'content-length', 'retry-after', 'allow', 'date'] as const;
+
+/**
+ * What a program here gets of a joined endpoint's headers. Its owner is somebody else: what they send must not be a
+ * page with scripts of a loopback origin, which Ollama and others on this computer trust.
+ */
+export function endpointHeaders(headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+  const kept: OutgoingHttpHeaders = {
+    'content-security-policy': "default-src 'none'; sandbox",
+    'x-content-type-options': 'nosniff',
+    'x-accel-buffering': 'no',
+  };
+  for (const name of fromEndpoint) if (headers[name] !== undefined) kept[name] = headers[name];
+  return kept;
+}
+
 /** The allow-listed request headers, nothing else. */
 export function upstreamHeaders(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const kept: IncomingHttpHeaders = {};

@@ -16,11 +16,14 @@ export interface Invite {
   readonly user: string;
 }
 
+/** URLs take commas, quotes and `$(…)` in a host, which read as something else where an address is shown. */
+const plainHost = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)$/;
+
 const address = z.string().check(
   z.maxLength(300),
   z.refine((value) => {
     const url = URL.parse(value);
-    return url !== null && /^https?:$/.test(url.protocol) && url.origin === value;
+    return url !== null && /^https?:$/.test(url.protocol) && url.origin === value && plainHost.test(url.hostname);
   }),
 );
 
@@ -52,6 +55,8 @@ export function parseInviteLink(link: string): Invite {
   const fragment = /#([A-Za-z0-9_-]{1,8000})$/.exec(link.trim())?.[1];
   try {
     const { a, c, f, u } = payload.parse(JSON.parse(Buffer.from(fragment ?? '', 'base64url').toString()));
+    // A fingerprint is of an endpoint that encrypts.
+    if (f !== undefined && !a.some((address) => address.startsWith('https:'))) throw new Error('in the clear');
     const caSha256 = f && Buffer.from(f, 'base64url').toString('hex').toUpperCase().match(/../g)?.join(':');
     return { addresses: a, code: c, user: u, ...(caSha256 && { caSha256 }) };
   } catch {

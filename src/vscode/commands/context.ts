@@ -10,6 +10,8 @@ export interface CommandContext {
   readonly log: Log;
   /** Where private keys are kept. */
   readonly vault: Vault;
+  /** Makes way for a new certificate authority. */
+  forgetAuthority(): Promise<void>;
   /** This extension, as links into VS Code name it. */
   readonly extensionId: string;
   /** Takes note that a command or snippet was copied, for the walkthrough. */

@@ -11,6 +11,7 @@ import { createApiKey } from './createApiKey.ts';
 import { joinShared } from './joinShared.ts';
 import { leaveJoined } from './leaveJoined.ts';
 import { removeUser } from './removeUser.ts';
+import { replaceAuthority } from './replaceAuthority.ts';
 import { resetPassword } from './resetPassword.ts';
 import { revokeApiKey } from './revokeApiKey.ts';
 import { revokeInvite } from './revokeInvite.ts';
@@ -55,6 +56,7 @@ const handlers: Readonly<Record<CommandId, CommandHandler>> = {
   [commands.joinShared]: joinShared,
   [commands.leaveJoined]: leaveJoined,
   [commands.setExternalAccountKey]: setExternalAccountKey,
+  [commands.replaceAuthority]: replaceAuthority,
   [commands.choosePort]: choosePort,
   [commands.checkMachine]: lazily(async () => (await import('./checkMachine.ts')).checkMachine),
   [commands.openSettings]: ({ openSettings }) => openSettings(),

@@ -24,6 +24,8 @@ const invite: fc.Arbitrary<Invite> = fc
     },
     { requiredKeys: ['addresses', 'user'] },
   )
+  // A fingerprint is of an endpoint that encrypts.
+  .filter(({ addresses, caSha256 }) => caSha256 === undefined || addresses.some((one) => one.startsWith('https:')))
   .map((fields) => ({ ...fields, code: createInvite().code }));
 
 const one: Invite = { addresses: ['https://192.0.2.5:11435'], code: createInvite().code, user: 'alice' };
@@ -58,6 +60,10 @@ test('anything else is refused', () => {
     { ...payload, more: 1 },
     { ...payload, a: [] },
     { ...payload, a: Array(17).fill('https://192.0.2.5:1') },
+    { ...payload, a: ['http://192.0.2.5:1'], f: digest },
+    { ...payload, a: ['https://192.0.2.5,evil.example'] },
+    { ...payload, a: ['https://$(verified)x'] },
+    { ...payload, a: ["https://`a'b"] },
     { ...payload, a: 'https://192.0.2.5:1' },
     ...[
       'ftp://192.0.2.5:1',

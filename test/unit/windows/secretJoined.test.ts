@@ -4,6 +4,7 @@ import type { SecretStorage } from 'vscode';
 import type { Joined } from '../../../src/connector/joined.ts';
 import { GuardError } from '../../../src/guard/errors.ts';
 import { SecretJoined } from '../../../src/vscode/secretJoined.ts';
+import { FakeSecrets } from '../../support/fakeSecrets.ts';
 
 const indexKey = 'ollamaGuard.joined';
 const endpoint = (letter: string, port: number): Joined => ({
@@ -15,33 +16,6 @@ const endpoint = (letter: string, port: number): Joined => ({
   port,
 });
 const [one, other] = [endpoint('a', 11_436), endpoint('b', 11_437)];
-
-/** VS Code's SecretStorage on a map. */
-class FakeSecrets implements Pick<SecretStorage, 'get' | 'store' | 'delete'> {
-  readonly secrets = new Map<string, string>();
-  readonly calls: string[] = [];
-  fails: (call: string) => boolean = () => false;
-
-  async get(key: string): Promise<string | undefined> {
-    this.#call(`get ${key}`);
-    return this.secrets.get(key);
-  }
-
-  async store(key: string, value: string): Promise<void> {
-    this.#call(`store ${key}`);
-    this.secrets.set(key, value);
-  }
-
-  async delete(key: string): Promise<void> {
-    this.#call(`delete ${key}`);
-    this.secrets.delete(key);
-  }
-
-  #call(call: string): void {
-    if (this.fails(call)) throw new Error('the keyring fails');
-    if (!call.startsWith('get')) this.calls.push(call);
-  }
-}
 
 function open() {
   const secrets = new FakeSecrets();
