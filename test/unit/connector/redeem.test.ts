@@ -207,3 +207,14 @@ test("an endpoint's own certificate can be what the invite vouches for", { skip 
   assert.equal(guard.guard.tls?.anchor?.sha256, leaf);
   assert.equal((await redeem(inviteTo(guard), never)).user, 'mia');
 });
+
+test('an answer of 101, which nobody asked for, does not hold it up for good', async (t) => {
+  const server = createServer((socket) => {
+    const switching = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n';
+    socket.on('error', () => {}).once('data', () => socket.end(switching));
+  }).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await refusedWith({ addresses: [`http://127.0.0.1:${port}`], code, user: 'mia' }, 'endpoint-unreachable');
+});
