@@ -86,11 +86,29 @@ export class DataFile<Entry> {
     const look = async () => {
       if ((await this.#readText()) !== this.#seen) onChange(await this.read());
     };
-    const changed = () => void look().catch(onProblem);
+    let again: NodeJS.Timeout | undefined;
+    let isFailing = false;
+    const changed = (): void => {
+      clearTimeout(again);
+      look().then(
+        () => {
+          isFailing = false;
+        },
+        (error: unknown) => {
+          // Nobody tells of this change a second time, and it may be that a user was removed.
+          again = setTimeout(changed, pollMs).unref();
+          if (!isFailing) onProblem(error);
+          isFailing = true;
+        },
+      );
+    };
     watchFile(this.path, { interval: pollMs }, changed);
     // What changed between the last read and now would go unseen.
     changed();
-    return () => unwatchFile(this.path, changed);
+    return () => {
+      clearTimeout(again);
+      unwatchFile(this.path, changed);
+    };
   }
 
   #entriesIn(text: string): readonly Entry[] {

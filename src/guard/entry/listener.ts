@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import { createServer as createHttpsServer, type Server as HttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { addressKey } from '../admission/failedLogins.ts';
 import { type RefusalCode, refusalBody, refusalStatus } from '../answers.ts';
 import type { GuardConfig } from '../config.ts';
 import { isLoopback } from '../config.ts';
@@ -17,6 +18,9 @@ import { sniff } from './sniff.ts';
 
 /** Connections beyond this are closed at once; 1,000 streams and their owners' other requests fit in. */
 const maxConnections = 8_192;
+
+/** One address beyond this computer gets so many of them (IPv6: one /64), so that a stranger cannot take them all. */
+const maxConnectionsPerAddress = 1_024;
 
 /** An idle client connection is kept for this long between requests, in milliseconds. */
 const keepAliveTimeoutMs = 60_000;
@@ -96,11 +100,30 @@ export function createListener(config: GuardConfig, events: ListenerEvents, chal
     socket.once('close', () => waiting.delete(socket));
     events.onConnection(socket);
   });
+  limitPerAddress(server);
   takeRequests(server, config, (req, res) => {
     waiting.delete(req.socket);
     events.onRequest(req, res);
   });
   return server;
+}
+
+/** To be called last: it has to see a connection before all others do. */
+function limitPerAddress(server: Listener): void {
+  const counts = new Map<string, number>();
+  server.prependListener('connection', (socket: Socket) => {
+    const { remoteAddress = '' } = socket;
+    if (isLoopback(remoteAddress)) return;
+    const key = addressKey(remoteAddress);
+    const count = (counts.get(key) ?? 0) + 1;
+    counts.set(key, count);
+    socket.once('close', () => {
+      const left = (counts.get(key) ?? 1) - 1;
+      if (left > 0) counts.set(key, left);
+      else counts.delete(key);
+    });
+    if (count > maxConnectionsPerAddress) socket.destroy();
+  });
 }
 
 /**

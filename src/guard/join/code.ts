@@ -19,7 +19,7 @@ export type ReadCode = { readonly code: string } | { readonly refusal: RefusalCo
 export async function readCode(req: IncomingMessage, res: ServerResponse, timeoutMs: number): Promise<ReadCode> {
   if (!/^application\/json\s*(;|$)/i.test(req.headers['content-type'] ?? '')) return { refusal: 'unsupported-type' };
   if (Number(req.headers['content-length'] ?? 0) > maxBytes) return { refusal: 'body-too-large' };
-  if (req.headers.expect !== undefined) res.writeContinue();
+  if (req.headers.expect !== undefined && req.httpVersion === '1.1') res.writeContinue();
   const bytes = await readBytes(req, timeoutMs);
   if (!Buffer.isBuffer(bytes)) return bytes;
   const parsed = body.safeParse(parseJson(bytes.toString()));

@@ -3,7 +3,11 @@
 
 /**
  * What a link says: see share/inviteLink.ts.
- * @typedef {{ readonly code: string, readonly user: string, readonly caSha256: string | undefined }} Invite
+ * @typedef {object} Invite
+ * @property {string} code
+ * @property {string} user
+ * @property {boolean} isFromHere whether its link leads to this page
+ * @property {string | undefined} caSha256
  */
 
 /**
@@ -59,10 +63,11 @@ function refuse(title, words) {
 function readInvite(fragment) {
   try {
     const payload = JSON.parse(new TextDecoder().decode(bytesOf(fragment)));
-    const { v, c: code, u: user, f } = payload;
+    const { v, a, c: code, u: user, f } = payload;
     if (v !== 1 || !/^oi_[a-z2-9]{10}_[A-Za-z0-9_-]{22}$/.test(code)) return undefined;
     if (!/^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(user)) return undefined;
-    return { code, user, caSha256: f === undefined ? undefined : hexOf(bytesOf(f)) };
+    const isFromHere = Array.isArray(a) && a.includes(location.origin);
+    return { code, user, isFromHere, caSha256: f === undefined ? undefined : hexOf(bytesOf(f)) };
   } catch {
     return undefined;
   }
@@ -111,6 +116,8 @@ function begin() {
   part('not-encrypted').hidden = location.protocol === 'https:' || isThisComputer(location.hostname);
   part('trouble').hidden = true;
   setBusy(false);
+  // A link that leads elsewhere than to this page is not vouched for by it.
+  part('open-editor').hidden = !invite.isFromHere;
   part('open-editor', HTMLAnchorElement).href = `vscode://ollama-guard.ollama-guard/join#${fragment}`;
   copies('copy-link', 'Link', () => link);
   onClick('redeem', () => void redeem(invite));

@@ -35,6 +35,8 @@ export async function readPage(path: string): Promise<Page | undefined> {
   if (file === undefined || type === undefined) return undefined;
   const reading = read.get(path) ?? readFile(new URL(`./${file}`, import.meta.url)).then((body) => ({ type, body }));
   read.set(path, reading);
+  // What is in the way may be gone the next time.
+  reading.catch(() => read.delete(path));
   return reading;
 }
 

@@ -62,6 +62,8 @@ export interface AuthorityOptions {
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
 const authorityLifeMs = 5 * 365 * dayMs;
+/** Not when it is made: a clock that is ahead then, and set right later, would make it one of the future for good. */
+const authorityBeginsAt = new Date(Date.UTC(2020, 0, 1));
 const leafLifeMs = 90 * dayMs;
 /** An authority with less than this left is replaced. */
 const replacedBeforeMs = dayMs;
@@ -79,14 +81,19 @@ export function isEnding({ endsAt }: Pick<Authority, 'endsAt'>, now: number): bo
 }
 
 /**
- * The authority of this installation: the stored one, or a new one when there is none or it runs out within a day.
+ * The authority of this installation: the stored one, or a new one when there is none or it runs out within a day. The
+ * one before is kept: a clock that was years ahead for a moment must not cost the trust of every teammate.
  *
  * @throws GuardError `data-damaged`, and what the vault throws. What is stored is left as it is.
  */
 export async function loadAuthority(vault: Vault, options: AuthorityOptions): Promise<Authority> {
+  const previous = await readAuthorityRecord(vault);
   const before = await usableRecord(vault, options.now);
-  if (before !== undefined) return openAuthority(before);
-  const made = await createRecord(options);
+  if (before !== undefined) {
+    if (before.certificate !== previous?.certificate) await vault.write('authority', authorityText(before));
+    return openAuthority(before);
+  }
+  const made = await createRecord(options, previous);
   // Another process may have made one as well: whoever stored first wins, and what is stored counts for all.
   if ((await usableRecord(vault, options.now)) === undefined) await vault.write('authority', authorityText(made));
   return openAuthority((await readAuthorityRecord(vault)) ?? made);
@@ -94,19 +101,24 @@ export async function loadAuthority(vault: Vault, options: AuthorityOptions): Pr
 
 async function usableRecord(vault: Vault, now: number): Promise<AuthorityRecord | undefined> {
   const record = await readAuthorityRecord(vault);
-  if (record === undefined) return undefined;
-  const endsAt = new X509Certificate(record.certificate).validToDate.getTime();
-  return isEnding({ endsAt }, now) ? undefined : record;
+  const { previous } = record ?? {};
+  // The older one first: teammates trust it.
+  return [previous && { version: record?.version ?? 1, ...previous }, record].find((one) => {
+    return one !== undefined && !isEnding({ endsAt: new X509Certificate(one.certificate).validToDate.getTime() }, now);
+  });
 }
 
-async function createRecord({ hostName, allowedHosts, now }: AuthorityOptions): Promise<AuthorityRecord> {
+async function createRecord(
+  { hostName, allowedHosts, now }: AuthorityOptions,
+  previous: AuthorityRecord | undefined,
+): Promise<AuthorityRecord> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', ecdsa);
   const name = [{ CN: [commonName(hostName)] }];
   const certificate = await X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject: name,
     issuer: name,
-    notBefore: wholeSeconds(now - clockSkewMs),
+    notBefore: authorityBeginsAt,
     notAfter: wholeSeconds(now + authorityLifeMs),
     publicKey: spki(publicKey),
     signingKey: signingKey(privateKey),
@@ -120,7 +132,13 @@ async function createRecord({ hostName, allowedHosts, now }: AuthorityOptions): 
       await SubjectKeyIdentifierExtension.create(spki(publicKey)),
     ],
   });
-  return { version: 1, certificate: certificate.toString('pem'), key: pkcs8(privateKey), leafKey: pkcs8(newKey()) };
+  return {
+    version: 1,
+    ...{ certificate: certificate.toString('pem'), key: pkcs8(privateKey), leafKey: pkcs8(newKey()) },
+    ...(previous && {
+      previous: { certificate: previous.certificate, key: previous.key, leafKey: previous.leafKey },
+    }),
+  };
 }
 
 function openAuthority({ certificate, key, leafKey }: AuthorityRecord): Authority {

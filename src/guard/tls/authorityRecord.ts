@@ -4,14 +4,20 @@ import { GuardError } from '../errors.ts';
 import { type TrustAnchor, trustAnchor } from './certificate.ts';
 import type { Vault } from './vault.ts';
 
-const authorityRecord = z.strictObject({
-  version: z.literal(1),
+const fields = {
   /** PEM. */
   certificate: z.string(),
   /** The authority's private key: PKCS #8 in PEM. */
   key: z.string(),
   /** The endpoint's private key, kept as long as the authority, since clients pin it: PKCS #8 in PEM. */
   leafKey: z.string(),
+};
+
+const authorityRecord = z.strictObject({
+  version: z.literal(1),
+  ...fields,
+  /** The one before, which counts again should the clock that ended it turn out to have been wrong. */
+  previous: z.optional(z.strictObject(fields)),
 });
 
 /** The certificate authority of this installation as it is stored. */
@@ -29,7 +35,7 @@ export async function readAuthorityRecord(vault: Vault): Promise<AuthorityRecord
 
 /** The text to store. */
 export function authorityText(record: Omit<AuthorityRecord, 'version'>): string {
-  return JSON.stringify({ version: 1, ...record });
+  return JSON.stringify({ ...record, version: 1 });
 }
 
 /**

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { type TestContext, test } from 'node:test';
 import { parseConfig } from '../../../src/guard/config.ts';
 import { createListener, type RequestHandler } from '../../../src/guard/entry/listener.ts';
@@ -48,4 +49,40 @@ test('garbage behind a request that is being answered ends the connection and no
   client.send('garbage\r\n\r\n');
   await client.closed();
   assert.equal(client.pending.match(/HTTP\/1\.1/g)?.length, 1);
+});
+
+const ownAddress = Object.values(networkInterfaces())
+  .flat()
+  .find((entry) => entry?.family === 'IPv4' && !entry.internal)?.address;
+const skip = ownAddress === undefined && 'needs an address beyond loopback';
+
+test('one address beyond this computer does not take all connections there are', { skip }, async (t) => {
+  const config = parseConfig({ host: '0.0.0.0', port: 0, upstream: 'http://127.0.0.1:1' });
+  const server = createListener(
+    config,
+    { onRequest: (_req, res) => res.end(), onConnection: () => {} },
+    { onAlpn: undefined },
+  );
+  server.listen(0, '0.0.0.0');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const clients: Socket[] = [];
+  t.after(() => {
+    for (const client of clients) client.destroy();
+    server.close();
+    server.closeAllConnections();
+  });
+  const open = async (host: string): Promise<Socket> => {
+    const client = connect(port, host).on('error', () => {});
+    clients.push(client);
+    await once(client, 'connect');
+    return client;
+  };
+  for (let i = 0; i < 1_024; i++) await open(ownAddress ?? '');
+  const oneMore = await open(ownAddress ?? '');
+  await once(oneMore, 'close');
+  assert.ok(clients.filter((client) => !client.destroyed).length === 1_024, 'those that are there stay');
+  const local = await open('127.0.0.1');
+  local.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  assert.match(String((await once(local, 'data'))[0]), /^HTTP\/1\.1 200/, 'and others get in');
 });

@@ -206,6 +206,21 @@ describe('the authority of an installation', () => {
     assert.deepEqual(await readAuthorityCertificate(vault), next.anchor);
   });
 
+  it('comes back when the clock that ended it was wrong', async () => {
+    const vault = createMemoryVault();
+    const { anchor } = await load({}, vault);
+    const later = await load({ now: now + 6 * 365 * dayMs }, vault);
+    assert.notEqual(later.anchor.sha256, anchor.sha256);
+    assert.equal((await load({}, vault)).anchor.sha256, anchor.sha256);
+    assert.equal((await readAuthorityCertificate(vault))?.sha256, anchor.sha256);
+    assert.equal((await load({}, vault)).anchor.sha256, anchor.sha256, 'and stays');
+  });
+
+  it('made by a clock that was ahead is good when the clock is set right', async (t) => {
+    const authority = await load({ now: now + 3 * dayMs });
+    assert.equal(verify(t, authority, await authority.issue(own, now)), 'OK');
+  });
+
   it('is not replaced because the clock is behind', async () => {
     const vault = createMemoryVault();
     const { anchor } = await load({}, vault);
