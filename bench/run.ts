@@ -17,6 +17,7 @@ import { type Outcome, type Run, summary, writeReport } from './report.ts';
 import { type Bench, judge, type Row } from './row.ts';
 import { activation } from './rows/activation.ts';
 import { coldClients } from './rows/coldClients.ts';
+import { connector } from './rows/connector.ts';
 import { handshakes } from './rows/handshakes.ts';
 import { hostDelay } from './rows/hostDelay.ts';
 import { memory } from './rows/memory.ts';
@@ -42,6 +43,7 @@ const rows: readonly Row[] = [
   handshakes,
   tlsRequests,
   tlsStreams,
+  connector,
   sizes,
   activation,
 ];

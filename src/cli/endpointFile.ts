@@ -34,8 +34,11 @@ export class EndpointFile {
     return this.#inTurn(() => writeFileAtomic(this.#path, text, { mode: 0o600 }));
   }
 
+  /** Removes what this process wrote; another guard of the folder may have written since. */
   remove(): Promise<void> {
-    return this.#inTurn(() => rm(this.#path, { force: true }));
+    return this.#inTurn(async () => {
+      if ((await this.read())?.pid === process.pid) await rm(this.#path, { force: true });
+    });
   }
 
   /** What the guard said that runs or ran last; undefined when none is known. */

@@ -58,8 +58,10 @@ export async function invite(
   terminal.out(pageLink(made));
   terminal.say(`In VS Code: ${editorLink(editorScheme, extensionId, made)}`);
   if (isForThisComputer(endpoint)) {
-    terminal.say('The guard listens on this computer alone, so only this computer can use it. Listen elsewhere too:');
-    terminal.say('  ollama-guard serve --listen 0.0.0.0:11435 --tls auto');
+    terminal.say(
+      'The guard listens on this computer alone, and so the link works here alone. ' +
+        'Stop it, start it with --listen 0.0.0.0:11435 --tls auto, and invite again.',
+    );
   }
   const qr = renderUnicodeCompact(pageLink({ ...made, addresses: made.addresses.slice(0, maxQrAddresses) }));
   if (fits(qr, terminal)) terminal.say(qr);

@@ -188,6 +188,8 @@ export function createProgram(terminal: Terminal, version: string): Command {
     .action(async (name: string | undefined, { data }: DataOption) => {
       const folder = await openDataFolder(data);
       const endpoint = await new EndpointFile(folder).read();
+      if (endpoint === undefined)
+        terminal.say('No guard is running here. This is the address it has unless told otherwise:');
       const url = endpoint === undefined ? `http://${defaultListen}` : (reachOf(endpoint)[0]?.url ?? endpoint.url);
       terminal.out(curlFor(await new UsersFile(folder).read(), name, { url, trust: endpoint?.trust }));
     });

@@ -188,8 +188,7 @@ export class GuardWindow {
 
   /** Closes the window, the editor and the demo. Fails when the extension host logged errors at the very end. */
   async close(): Promise<void> {
-    const errors = await this.window.close();
-    await this.demo.stop();
+    const errors = await this.window.close().finally(() => this.demo.stop());
     assert.deepEqual(errors, [], 'the extension host logged errors at the end');
   }
 }

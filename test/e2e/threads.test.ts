@@ -36,9 +36,13 @@ describe('the guard thread', () => {
     credential = basic('alice', await guard.addUser('alice', 'member'));
   });
   after(async () => {
-    await guard?.close();
-    await proxy?.stop();
-    rmSync(temporary, { recursive: true });
+    try {
+      await guard?.close();
+    } finally {
+      // What stays open would keep this process, and the reason from being told.
+      await proxy?.stop();
+      rmSync(temporary, { recursive: true });
+    }
   });
   afterEach((test) => guard.check(test));
 
