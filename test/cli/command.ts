@@ -16,7 +16,8 @@ export interface Outcome {
 /** A temporary folder that goes with the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'ollama-guard-cli-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  // Programs that are about to be killed still write.
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }));
   return folder;
 }
 

@@ -52,7 +52,7 @@ export async function startEndpoint(
 /** A temporary folder outside of the repository in which the packages of the repository can be imported. */
 export async function workFolder(t: TestContext, files: Readonly<Record<string, string>>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'ollama-guard-client-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }));
   await symlink(nodeModules, join(folder, 'node_modules'), 'junction');
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text, { mode: 0o700 });
   return folder;

@@ -82,7 +82,7 @@ export class Pebble {
   /** Starts a directory; it stops with the test. */
   static async start(t: TestContext, options: PebbleOptions = {}): Promise<Pebble> {
     const folder = await mkdtemp(join(tmpdir(), 'pebble-'));
-    t.after(() => rm(folder, { recursive: true, force: true }));
+    t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }));
     const ports = await freePorts();
     const names = new Program('pebble-challtestsrv', [
       ...['-dns01', `127.0.0.1:${ports.dns}`, '-management', `127.0.0.1:${ports.dnsManagement}`],

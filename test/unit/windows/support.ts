@@ -16,7 +16,7 @@ const script = joinPath(import.meta.dirname, 'windowProcess.ts');
 /** A temporary folder that goes with the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(joinPath(tmpdir(), 'ollama-guard-windows-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
+  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }));
   return folder;
 }
 
