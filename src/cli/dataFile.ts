@@ -11,6 +11,9 @@ const version = 1;
 /** How often a running command looks for what another process changed, in milliseconds. */
 const pollMs = 500;
 
+/** A change is known to the guard that runs after this long, in milliseconds. */
+export const seenAfterMs = 2 * pollMs;
+
 /** A list in the data folder: versioned, checked when read, written whole or not at all, for its owner alone. */
 export class DataFile<Entry> {
   readonly path: string;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { renderUnicodeCompact } from 'uqr';
 import { GuardError } from '../guard/errors.ts';
 import { createInvite } from '../guard/identity/invite.ts';
@@ -5,6 +6,7 @@ import { applyEdit } from '../guard/identity/userEdit.ts';
 import { createUser, isTaken, type User, whyBarred } from '../guard/identity/users.ts';
 import type { Role } from '../guard/policy/policy.ts';
 import { editorLink, type Invite, pageLink } from '../guard/share/inviteLink.ts';
+import { seenAfterMs } from './dataFile.ts';
 import { type EndpointRecord, isRunning } from './endpointFile.ts';
 import { isForThisComputer, reachOf } from './reach.ts';
 import type { Terminal } from './terminal.ts';
@@ -53,6 +55,8 @@ export async function invite(
     code,
     user: name,
   };
+  // Whoever is handed the link may be a script, and faster than the guard looks.
+  await sleep(seenAfterMs);
   const role = users.find((user) => user.name === name)?.role;
   terminal.say(`Invite for ${name} (${role}). It works once, until ${inWords(record.expiresAt)}:`);
   terminal.out(pageLink(made));
