@@ -57,6 +57,8 @@ const vscodeItself: readonly RegExp[] = [
   /\/lib\/vscode\/extensions\//,
   // A view that was being drawn when its window went: VS Code's own call into that window.
   /Unable to refresh tree view \S+: Canceled/,
+  // The extension host's connection to a window that was reloaded; its frames are VS Code's alone.
+  /\[error\] Error: write ECONNRESET\n(?![\s\S]*\/dist\/extension)[\s\S]*extensionHostProcess\.js/,
   // The lock file of the workspace's storage, when the old extension host still holds or just wrote it.
   /vscode\.lock/,
   /SyntaxError: Unexpected end of JSON input\n\s+at JSON\.parse \(<anonymous>\)\n\s+at \w+ \(\S+extensionHostProcess\.js/,
