@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Joined, Link } from '../connector/joined.ts';
+import { type Joined, type Link, portsBeside } from '../connector/joined.ts';
 import { GuardError } from '../guard/errors.ts';
 import { inviteIdOf } from '../guard/identity/invite.ts';
 import { inEnglish } from '../guard/message.ts';
@@ -9,10 +9,6 @@ import { ConnectorHost } from '../threads/connectorHost.ts';
 import type { JoinedFile } from './joinedFile.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usageError.ts';
-
-/** The first joined endpoint gets this port, the next one the next that is free: 11434 is Ollama's, 11435 the guard's. */
-const firstPort = 11_436;
-const maxPorts = 100;
 
 /** What commands on joined endpoints work with. */
 export interface JoinPorts {
@@ -119,10 +115,8 @@ class Running {
       return;
     }
     const redeemed = await this.#host.redeem(invite, signal);
-    const taken = new Set(stored.map((other) => other.port));
-    const free = Array.from({ length: maxPorts }, (_, i) => firstPort + i).filter((other) => !taken.has(other));
-    const candidates = port === undefined ? free : [port];
-    const joined: Joined = { ...redeemed, port: candidates[0] ?? firstPort };
+    const candidates = port === undefined ? portsBeside(stored) : ([port] as const);
+    const joined: Joined = { ...redeemed, port: candidates[0] };
     // The invite is used up: what it gave is kept before anything can stand in the way of opening it.
     await this.#keep(joined);
     await this.#openAt(joined, candidates);

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import { type RefusalCode, refuse } from '../guard/answers.ts';
-import { endpointUrl, type GuardConfig, isLoopback, parseConfig } from '../guard/config.ts';
+import { endpointUrl, type GuardConfig, isLoopback, MiB, parseConfig } from '../guard/config.ts';
 import { bodyProblem, hasBody } from '../guard/entry/body.ts';
 import { framingProblem } from '../guard/entry/framing.ts';
 import { hostOf } from '../guard/entry/host.ts';
@@ -15,6 +15,9 @@ import type { Joined, Link } from './joined.ts';
 
 /** Programs on this computer, and nobody else: whoever comes by needs no credential. */
 const host = '127.0.0.1';
+
+/** How large a body may be is the endpoint's to say; this is the largest that it can allow. */
+const maxBodyBytes = 4_096 * MiB;
 
 const noOrigins: ReadonlySet<string> = new Set();
 
@@ -31,7 +34,7 @@ export class Connector {
   readonly #endpoint: Endpoint;
 
   private constructor(joined: Joined, onLink: (link: Link) => void) {
-    this.#config = parseConfig({ host, port: 0, upstream: joined.addresses[0] });
+    this.#config = parseConfig({ host, port: 0, upstream: joined.addresses[0], maxBodyBytes });
     const events = {
       onRequest: (req: IncomingMessage, res: ServerResponse) => this.#handle(req, res),
       onConnection: () => {},

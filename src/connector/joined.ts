@@ -26,6 +26,17 @@ export type Joined = Readonly<z.output<typeof joined>>;
 /** Checks what was stored. Strict, so that nothing is lost when it is written again; see identity/users.ts. */
 export const joinedList = z.array(joined);
 
+/** The first joined endpoint gets this port, the next one the next that is free: 11434 is Ollama's, 11435 the guard's. */
+const firstPort = 11_436;
+const triedPorts = 100;
+
+/** Ports that no joined endpoint has, in the order in which a new one tries them; never none. */
+export function portsBeside(joined: readonly Pick<Joined, 'port'>[]): readonly [number, ...number[]] {
+  const taken = new Set(joined.map(({ port }) => port));
+  const all = Array.from({ length: taken.size + triedPorts }, (_, i) => firstPort + i);
+  return all.filter((port) => !taken.has(port)) as [number, ...number[]];
+}
+
 /** How a connector gets on with the endpoint it stands for. */
 export type Link =
   /** Nothing was asked for yet, or the last answer was the endpoint's. */

@@ -3,7 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { Connector } from '../connector/connector.ts';
 import { redeem } from '../connector/redeem.ts';
 import type { ConnectorHostFunctions, ConnectorThreadFunctions } from './connectorMessages.ts';
-import { connect, type Failure, failureOf } from './messages.ts';
+import { connect, failureOf } from './messages.ts';
 
 if (parentPort === null) throw new Error('connectorThread runs as a worker');
 
@@ -19,7 +19,7 @@ const functions: ConnectorThreadFunctions = {
       connectors.set(id, connector);
       return { url: connector.url };
     } catch (error) {
-      return failure(error, 'The connector could not open: {reason}');
+      return failureOf(error, 'The connector could not open: {reason}');
     }
   },
   async close(id) {
@@ -33,18 +33,13 @@ const functions: ConnectorThreadFunctions = {
     try {
       return { joined: await redeem(invite, cancelled.signal) };
     } catch (error) {
-      return failure(error, 'The invite could not be redeemed: {reason}');
+      return failureOf(error, 'The invite could not be redeemed: {reason}');
     } finally {
       redeeming.delete(call);
     }
   },
   cancelRedeem: (call) => redeeming.get(call)?.abort(),
 };
-
-/** @param text what to say of an error nobody foresaw, with a place for its `{reason}`. */
-function failure(error: unknown, text: string): Failure {
-  return failureOf(error) ?? { code: undefined, detail: { text, args: { reason: String(error) } } };
-}
 
 const host = connect<ConnectorHostFunctions, ConnectorThreadFunctions>(parentPort, functions, {
   eventNames: ['onLink'],

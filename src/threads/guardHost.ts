@@ -282,6 +282,6 @@ async function asResult(text: Promise<string | undefined>): Promise<{ readonly t
   try {
     return { text: await text };
   } catch (error) {
-    return failureOf(error) ?? { code: undefined, detail: { text: '{reason}', args: { reason: String(error) } } };
+    return failureOf(error);
   }
 }

@@ -3,7 +3,6 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Guard } from '../guard/guard.ts';
 import {
   connect,
-  type Failure,
   failureOf,
   type GuardHostFunctions,
   type GuardThreadData,
@@ -39,7 +38,7 @@ const functions: GuardThreadFunctions = {
       });
       return { url: guard.url, tls: guard.tls };
     } catch (error) {
-      return failure(error, 'The guard could not start: {reason}');
+      return failureOf(error, 'The guard could not start: {reason}');
     }
   },
   async stop(drainMs) {
@@ -53,15 +52,10 @@ const functions: GuardThreadFunctions = {
     try {
       return { url: await guard?.share(plan), tls: guard?.tls };
     } catch (error) {
-      return failure(error, 'The guard could not share: {reason}');
+      return failureOf(error, 'The guard could not share: {reason}');
     }
   },
 };
-
-/** @param text what to say of an error nobody foresaw, with a place for its `{reason}`. */
-function failure(error: unknown, text: string): Failure {
-  return failureOf(error) ?? { code: undefined, detail: { text, args: { reason: String(error) } } };
-}
 
 function textOf(result: VaultResult): string | undefined {
   return 'text' in result ? result.text : throwFailure(result);

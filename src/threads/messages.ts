@@ -79,9 +79,14 @@ export function connect<Remote extends object, Local extends object>(
   });
 }
 
-/** An expected failure as data. Undefined when nobody foresaw it. */
-export function failureOf(error: unknown): Failure | undefined {
-  return GuardError.is(error) ? { code: error.code, detail: error.detail } : undefined;
+/**
+ * An error as data.
+ *
+ * @param text what to say of one that nobody foresaw, with a place for its `{reason}`.
+ */
+export function failureOf(error: unknown, text = '{reason}'): Failure {
+  if (GuardError.is(error)) return { code: error.code, detail: error.detail };
+  return { code: undefined, detail: { text, args: { reason: String(error) } } };
 }
 
 /** @throws GuardError the failure that a result is; Error for one that nobody foresaw. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Joined, JoinedEndpoint, Link } from '../connector/joined.ts';
+import { type Joined, type JoinedEndpoint, type Link, portsBeside } from '../connector/joined.ts';
 import { GuardError } from '../guard/errors.ts';
 import { type Invite, parseInviteLink } from '../guard/share/inviteLink.ts';
 
@@ -31,10 +31,6 @@ export interface JoinedPorts {
   /** Waits so many milliseconds, or until `signal` fires; replaced in tests. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
-
-/** The first joined endpoint gets this port, the next one the next that is free: 11434 is Ollama's, 11435 the guard's. */
-const firstPort = 11_436;
-const maxPorts = 100;
 
 /** A port that the window before this one has not let go of yet is tried again at this pace, in milliseconds, */
 const retryMs = 500;
@@ -165,7 +161,7 @@ export class JoinedKeeper {
     // An invite works once, so it is not taken before it is known that what comes of it can be kept.
     const stored = await store.read();
     const redeemed = await connectors.redeem(invite, signal);
-    const { joined, url } = await this.#openFirstFree(redeemed, new Set(stored.map(({ port }) => port)));
+    const { joined, url } = await this.#openFirstFree(redeemed, portsBeside(stored));
     const kept = this.#keep(joined);
     kept.url = url;
     // The invite is used up, so what it gave is kept whatever stands in the way of opening it now.
@@ -183,9 +179,8 @@ export class JoinedKeeper {
   /** Opens a connector at the first port that nobody has; without a URL when it could not be opened at any. */
   async #openFirstFree(
     redeemed: Omit<Joined, 'port'>,
-    taken: ReadonlySet<number>,
+    ports: readonly [number, ...number[]],
   ): Promise<{ readonly joined: Joined; readonly url: string | undefined }> {
-    const ports = Array.from({ length: maxPorts }, (_, i) => firstPort + i).filter((port) => !taken.has(port));
     for (const port of ports) {
       const joined = { ...redeemed, port };
       try {
@@ -194,7 +189,7 @@ export class JoinedKeeper {
         if (!GuardError.is(error, 'address-in-use')) break;
       }
     }
-    return { joined: { ...redeemed, port: ports[0] ?? firstPort }, url: undefined };
+    return { joined: { ...redeemed, port: ports[0] }, url: undefined };
   }
 
   async #openPatiently(kept: Kept): Promise<void> {

@@ -3,11 +3,10 @@ import type { GuardConfig } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
 import type { UserEdit } from '../guard/identity/userEdit.ts';
 import type { User } from '../guard/identity/users.ts';
-import { inEnglish } from '../guard/message.ts';
 import type { SharePlan, Sharing } from '../guard/share/sharing.ts';
 import type { GuardState } from '../guard/state.ts';
 import type { Activity } from '../guard/usage/activity.ts';
-import type { Failure } from '../threads/messages.ts';
+import { type Failure, failureOf, throwFailure } from '../threads/messages.ts';
 
 /** Windows of another protocol do not talk to each other. Count up when anything in this file changes its meaning. */
 export const protocol = 2;
@@ -74,16 +73,14 @@ export async function outcomeOf(step: Promise<unknown>): Promise<Outcome> {
     await step;
     return { done: true };
   } catch (error) {
-    if (GuardError.is(error)) return { code: error.code, detail: error.detail };
-    return { code: undefined, detail: { text: '{reason}', args: { reason: String(error) } } };
+    return failureOf(error);
   }
 }
 
 /** @throws GuardError the failure that an outcome holds; Error for one that nobody foresaw. */
 export function orThrow(outcome: Outcome): void {
   if ('done' in outcome) return;
-  const { code, detail } = outcome;
-  throw code === undefined ? new Error(inEnglish(detail)) : new GuardError(code, detail.text, { args: detail.args });
+  throwFailure(outcome);
 }
 
 /** Nobody knows whether what was asked for was done. */

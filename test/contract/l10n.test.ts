@@ -28,9 +28,9 @@ const passedOn: readonly string[] = [
   'src/guard/errors.ts text: text',
   'src/guard/identity/users.ts new GuardError: problem',
   'src/guard/message.ts text: text',
-  'src/threads/connectorThread.ts text: text',
-  'src/threads/guardThread.ts text: text',
+  'src/threads/guardHost.ts failureOf: ',
   'src/threads/messages.ts new GuardError: detail . text',
+  'src/threads/messages.ts text: text',
   'src/vscode/commands/addUser.ts text: problem',
   'src/vscode/commands/ask.ts text: problem',
   'src/vscode/commands/copyForClient.ts l10n . t: client . note',
@@ -40,7 +40,7 @@ const passedOn: readonly string[] = [
   'src/vscode/words.ts l10n . t: text',
   'src/vscode/words.ts problem: l10n . t ( String ( problem ) )',
   'src/vscode/words.ts text: text',
-  'src/windows/messages.ts new GuardError: detail . text',
+  'src/windows/messages.ts failureOf: ',
 ];
 
 /** Names and examples, the same in every language. */

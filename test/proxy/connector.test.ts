@@ -187,11 +187,16 @@ test('only the surface of Ollama leads on; heartbeat and health are its own', as
   }
 });
 
-test('a body that is too large is refused here', async (t) => {
-  const guard = await startGuard(t, await startFakeOllama(t), auto);
+test('how large a body may be is the endpoint’s to say; what none can allow is refused here', async (t) => {
+  const MiB = 1024 * 1024;
+  const upstream = await startFakeOllama(t, (reply) => reply.json({}));
+  const guard = await startGuard(t, upstream, { config: { ...auto.config, maxBodyBytes: 70 * MiB } });
   const connector = await openConnector(t, joinedTo(guard.guard, team.mia));
-  const headers = { 'content-length': String(65 * 1024 * 1024) };
+  const large = await connector.call({ method: 'POST', path: '/api/chat', body: Buffer.alloc(66 * MiB, ' ') });
+  assert.equal(large.status, 200);
+  const headers = { 'content-length': String(4_097 * MiB) };
   assert.equal((await connector.call({ method: 'POST', path: '/api/chat', headers })).status, 413);
+  assert.equal(upstream.requests.length, 1);
 });
 
 test('its port is its own: one that is taken is told of', async (t) => {

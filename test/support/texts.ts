@@ -81,7 +81,7 @@ const calls: readonly { readonly callee: readonly string[]; readonly texts: read
   { callee: ['new', 'GuardError'], texts: [1] },
   { callee: ['say'], texts: [0] },
   { callee: ['listed'], texts: [1, 2] },
-  { callee: ['failure'], texts: [1] },
+  { callee: ['failureOf'], texts: [1] },
 ];
 
 /** What was found in a source. */
