@@ -4,7 +4,6 @@ import { GuardError } from '../guard/errors.ts';
 import { createInvite } from '../guard/identity/invite.ts';
 import { applyEdit } from '../guard/identity/userEdit.ts';
 import { createUser, isTaken, type User, whyBarred } from '../guard/identity/users.ts';
-import type { Role } from '../guard/policy/policy.ts';
 import { editorLink, type Invite, pageLink } from '../guard/share/inviteLink.ts';
 import { seenAfterMs } from './dataFile.ts';
 import { type EndpointRecord, isRunning } from './endpointFile.ts';
@@ -23,7 +22,7 @@ const maxQrAddresses = 2;
 export interface InviteRequest {
   readonly name: string;
   /** Left out for the role that a user has, or `member` for a new one. */
-  readonly role?: Role;
+  readonly role?: string;
   /** How long the API key works that the invite is exchanged for, in milliseconds. */
   readonly accessMs?: number;
 }

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { MiB, parseConfig } from '../guard/config.ts';
 import { applyEdit } from '../guard/identity/userEdit.ts';
-import { type Role, roleNames } from '../guard/policy/policy.ts';
+import { roleNames } from '../guard/policy/policy.ts';
 import { trustOf } from '../guard/share/trust.ts';
 import type { Endpoint } from '../guard/state.ts';
 import { HashClient } from '../threads/hashClient.ts';
@@ -133,7 +133,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   passwordOptions(user.command('add <name>').description('add a user; prints a generated password unless one is given'))
     .addOption(new Option('--role <role>').choices(roleNames).default('member'))
     .addOption(dataOption())
-    .action((name: string, options: DataOption & PasswordOptions & { role: Role }) =>
+    .action((name: string, options: DataOption & PasswordOptions & { role: string }) =>
       withUsers(options, (ports) => userAdd(ports, name, options.role, passwordSource(options))),
     );
   user
@@ -213,7 +213,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
       new Option('--expires <time>', 'the API key stops working after this time, such as 7d').argParser(parseLifetime),
     )
     .addOption(dataOption())
-    .action(async (name: string, options: DataOption & { role?: Role; expires?: number }) => {
+    .action(async (name: string, options: DataOption & { role?: string; expires?: number }) => {
       const folder = await openDataFolder(options.data);
       const { role, expires } = options;
       await invite(

@@ -10,7 +10,6 @@ import {
   setPasswordHash,
   type User,
 } from '../guard/identity/users.ts';
-import type { Role } from '../guard/policy/policy.ts';
 import { readPassword, type Terminal } from './terminal.ts';
 import type { UsersFile } from './usersFile.ts';
 
@@ -28,7 +27,7 @@ export type PasswordSource = 'generate' | 'stdin' | 'hash';
 export async function userAdd(
   ports: UserCommandPorts,
   name: string,
-  role: Role,
+  role: string,
   source: PasswordSource,
 ): Promise<void> {
   // Tried before the slow hash, so that a bad name is told at once; the update tries again under its lock.

@@ -9,7 +9,8 @@ import { close, createListener, type Listener, listen, listeningAt } from '../gu
 import { isForeignPage } from '../guard/entry/origin.ts';
 import { pipelineProblem } from '../guard/entry/pipelining.ts';
 import { canonicalPath } from '../guard/entry/target.ts';
-import { decide } from '../guard/policy/policy.ts';
+import { decideRoute } from '../guard/policy/policy.ts';
+import { capabilities } from '../guard/policy/policyDocument.ts';
 import { Endpoint } from './endpoint.ts';
 import type { Joined, Link } from './joined.ts';
 
@@ -87,7 +88,7 @@ export class Connector {
       return;
     }
     // What a user may do is the endpoint's to decide; what is not on the surface is nobody's.
-    const decision = decide('admin', req.method ?? '', path);
+    const decision = decideRoute(capabilities, req.method ?? '', path);
     if ('refusal' in decision) {
       refuse(res, decision.refusal, path, decision.allow === undefined ? {} : { allow: decision.allow });
       return;

@@ -10,6 +10,11 @@ const refusals = {
   'bad-target': [400, 'This path is not written in its plain form.'],
   'plain-http': [400, 'This endpoint is encrypted. Write https:// in place of http://.'],
   'bad-body': [400, 'The body is not what this path takes.'],
+  'bad-json': [400, 'The body is not one JSON object, or is nested too deeply.'],
+  'ambiguous-json': [400, 'The body has a key twice, or one that differs from a known key in letter case alone.'],
+  'bad-field': [400, 'A field of the body has a type that this path does not take.'],
+  'no-model': [400, 'The body names no model, or two different ones.'],
+  'bad-model': [400, 'This is not the name of a model.'],
   'unexpected-body': [400, 'This method and path take no body.'],
   unauthenticated: [401, 'Sign in with a user name and password, or with an API key as a Bearer token.'],
   'access-ended': [403, 'Your access to this endpoint has ended. Ask its owner for a new invite.'],
@@ -26,6 +31,15 @@ const refusals = {
     'A joined endpoint is for programs on this computer. Call it by 127.0.0.1 or localhost, and from no web page.',
   ],
   'not-permitted': [403, 'Your role does not permit this. Ask the owner of this endpoint.'],
+  'model-not-permitted': [403, 'You may not use this model here. Ask the owner of this endpoint.'],
+  'cloud-not-permitted': [
+    403,
+    "This runs on ollama.com, on the owner's account, and your role does not permit it. Ask the owner of this endpoint.",
+  ],
+  'registry-not-permitted': [403, 'Models of this registry are not permitted here. Ask the owner of this endpoint.'],
+  'unload-not-permitted': [403, 'This model is shared, and your role does not permit unloading it.'],
+  'over-clamp': [403, 'The request asks for more than your role permits: context, answer length, images or an option.'],
+  'signature-over-http': [403, 'Signed requests are taken over https alone, or on the computer of the endpoint.'],
   'not-shared': [403, 'This endpoint is not shared with you right now. Ask its owner.'],
   'owner-only': [403, "This acts on the owner's ollama.com account and is closed to everyone."],
   'not-found': [404, 'There is nothing at this path.'],
@@ -38,6 +52,11 @@ const refusals = {
   'too-many-failures': [429, 'Too many failed sign-ins. Wait, then try again with the right credential.'],
   'too-many-invites': [429, 'Too many wrong invites from this address. Wait, then open the link again.'],
   pipelined: [429, 'Too many requests at once on one connection.'],
+  'too-many-requests': [429, 'You have made as many requests as you may for now. Wait, then try again.'],
+  'too-many-at-once': [429, 'You have as many requests under way as you may. Wait for one to end.'],
+  'too-many-tokens': [429, 'You have used the tokens that you may use for now. Wait, then try again.'],
+  'too-many-bodies': [429, 'This endpoint is reading as many requests as it can hold. Try again shortly.'],
+  'queue-full': [429, 'Too many requests are waiting for this endpoint. Try again shortly.'],
   'too-busy': [429, 'Too many sign-ins are being checked right now. Try again shortly.'],
   'guard-failed': [500, 'The guard failed on this request. Its log says why.'],
   'endpoint-failed': [502, 'This endpoint broke off the connection before it answered.'],
@@ -47,6 +66,8 @@ const refusals = {
     'The owner of this endpoint is not sharing right now, or this computer is not in the same network.',
   ],
   'upstream-down': [503, 'Ollama is not answering behind this guard. Ask its owner whether Ollama is running.'],
+  'queue-timeout': [503, 'The request waited for its turn for too long. Try again.'],
+  'sign-in-unavailable': [503, 'Tokens cannot be checked right now. Try again shortly.'],
   'invite-unavailable': [503, 'The invite could not be exchanged for a key and still works. Try again shortly.'],
   stopping: [503, 'This endpoint is being stopped.'],
   'upstream-timeout': [504, 'Ollama did not answer in time.'],
@@ -101,6 +122,8 @@ export interface RefusalDetails {
   readonly retryAfter?: number;
   /** The methods this path does take, for a 405. */
   readonly allow?: string;
+  /** Headers beside those, such as how much of a limit is left. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Close the connection after the answer, because what follows on it cannot be trusted. */
   readonly close?: boolean;
 }
@@ -123,6 +146,7 @@ export function refuse(res: ServerResponse, code: RefusalCode, path: string, det
   if (res.statusCode === 401) res.setHeader('www-authenticate', challenge);
   if (details.retryAfter !== undefined) res.setHeader('retry-after', Math.max(1, Math.ceil(details.retryAfter)));
   if (details.allow !== undefined) res.setHeader('allow', details.allow);
+  for (const [name, value] of Object.entries(details.headers ?? {})) res.setHeader(name, value);
   if (details.close) res.setHeader('connection', 'close');
   res.end(body);
   discardRest(res.req);

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod/mini';
 import { GuardError } from './errors.ts';
+import { policyDocument } from './policy/policyDocument.ts';
 import { tlsConfig } from './tls/tlsConfig.ts';
 
 /** A number of bytes in one MiB. */
@@ -50,6 +51,8 @@ const guardConfig = z.strictObject({
   /** Whether programs on this computer may speak plain HTTP to an endpoint that encrypts. */
   plainOnLoopback: z._default(z.boolean(), false),
   maxBodyBytes: z._default(z.int().check(z.positive()), 64 * MiB),
+  /** Who may do what, how much, and in what order; it is replaced while the guard runs. */
+  policy: z._default(policyDocument, {}),
   /** Until the headers of a request are complete. */
   headersTimeoutMs: z._default(milliseconds, 10_000),
   /** Without a byte of a body that is still to come, or without the client taking a byte of an answer. */

@@ -33,7 +33,8 @@ import { readCode } from './join/code.ts';
 import { InviteDesk, type InviteRefusal } from './join/inviteDesk.ts';
 import { isForJoinPage, reachedAt } from './join/origin.ts';
 import { caPath, methodsOf, type Page, readPage, sendPage } from './join/pages.ts';
-import { decide } from './policy/policy.ts';
+import { accessOf, decideRoute, type Policy, resolvePolicy } from './policy/policy.ts';
+import type { PolicyDocument } from './policy/policyDocument.ts';
 import { routesOf } from './routes.ts';
 import { isSharedWith, reaches, type Share, type SharedAddress } from './share/sharedAddress.ts';
 import { trustOf } from './share/trust.ts';
@@ -88,6 +89,7 @@ export class Guard {
   readonly #cameBy = new WeakMap<Socket, Listener>();
   readonly #expiryCheck = setInterval(() => this.#endStaleStreams(), expiryCheckMs).unref();
   #userCount: number;
+  #policy: Policy;
   #share: Share | undefined;
   /** Changes of what is shared wait for one another here. */
   #sharing: Promise<unknown> = Promise.resolve();
@@ -96,6 +98,7 @@ export class Guard {
   private constructor(options: GuardOptions) {
     const { config, users, comparePassword, onReport, vault, redeemInvite, onTls, failedLogins } = options;
     this.#config = config;
+    this.#policy = resolvePolicy(config.policy);
     const { tls, allowedHosts } = config;
     this.#certificate = new EndpointCertificate({ config: tls, allowedHosts, vault, onChange: onTls });
     this.#server = this.#createServer();
@@ -146,6 +149,11 @@ export class Guard {
     this.#inviteDesk.setUsers(users);
     this.#userCount = users.length;
     this.#endStaleStreams();
+  }
+
+  /** Replaces the policy. Applies to the next request; those under way and waiting go on by the one before. */
+  setPolicy(policy: PolicyDocument): void {
+    this.#policy = resolvePolicy(policy);
   }
 
   /** While switched on, reports hold the activity, and come whenever it changed; the first comes at once. */
@@ -452,7 +460,7 @@ export class Guard {
       this.#refuse(request, 'not-shared', {}, identity);
       return;
     }
-    const decision = decide(user.role, req.method ?? '', path);
+    const decision = decideRoute(accessOf(this.#policy, user).can, req.method ?? '', path);
     if ('refusal' in decision) {
       const { refusal, allow } = decision;
       this.#refuse(request, refusal, allow === undefined ? {} : { allow }, identity);
@@ -475,7 +483,7 @@ export class Guard {
     });
     const { body } = decision.route;
     this.#forward(req, res, { path, body, onAnswer: (answer) => watchTokens(path, answer, track.sawTokens) });
-    if (body === 'limited') watchModel(req, track.sawModel);
+    if (body === 'json') watchModel(req, track.sawModel);
   }
 
   #refuse(request: Request, code: RefusalCode, details: RefusalDetails = {}, identity?: Identity): void {

@@ -3,14 +3,20 @@
  * (v0.33.0-rc2). What is not in this table is never forwarded. Read `GenerateRoutes()` again before a row is added.
  */
 
-/** What a route lets its caller do; roles are sets of these (policy/policy.ts). */
+/** What a route lets its caller do; roles are sets of these (policy/policyDocument.ts). */
 export type Capability = 'read' | 'infer' | 'manage';
 
 /** Whose error shape a caller of this path expects. */
 export type Dialect = 'ollama' | 'openai' | 'anthropic';
 
-/** `none`: no body is taken; `limited`: up to the configured size; `blob`: raw upload of any size. */
-export type BodyKind = 'none' | 'limited' | 'blob';
+/** `none`: no body is taken; `json`, `form` (multipart): up to the configured size; `blob`: raw upload of any size. */
+export type BodyKind = 'none' | 'json' | 'form' | 'blob';
+
+/**
+ * How a route names models: in the field `model`; in `model`, or by its old name `name`; a model and what it is made
+ * `from`; `source` and `destination`; as the last segment of the path; or not at all.
+ */
+export type ModelNaming = 'model' | 'model-or-name' | 'create' | 'copy' | 'path' | 'none';
 
 /** One method on one path. */
 export interface Route {
@@ -20,39 +26,51 @@ export interface Route {
   /** `denied`: acts on the owner's ollama.com account or spends it; nobody may (SEC-78). */
   readonly needs: Capability | 'denied';
   readonly body: BodyKind;
+  readonly names: ModelNaming;
+  /** The member of the answer that is a list of models; undefined when the answer is none. */
+  readonly lists?: 'models' | 'data';
 }
 
 const digest = /^\/api\/blobs\/sha256[:-][0-9a-f]{64}$/;
 const model = /^\/v1\/models\/[A-Za-z0-9][A-Za-z0-9._:-]{0,254}$/;
 const userKey = /^\/api\/user\/keys\/[A-Za-z0-9+=_-]{1,512}$/;
 
-const rows: readonly (readonly [methods: string, path: string | RegExp, needs: Route['needs'], body: BodyKind])[] = [
+type Row = readonly [
+  methods: string,
+  path: string | RegExp,
+  needs: Route['needs'],
+  body: BodyKind,
+  names?: ModelNaming,
+  lists?: Route['lists'],
+];
+
+const rows: readonly Row[] = [
   ['GET', '/', 'read', 'none'],
   ['GET HEAD', '/api/version', 'read', 'none'],
   ['GET', '/api/status', 'read', 'none'],
-  ['GET HEAD', '/api/tags', 'read', 'none'],
-  ['GET', '/api/ps', 'read', 'none'],
-  ['POST', '/api/show', 'read', 'limited'],
-  ['GET', '/v1/models', 'read', 'none'],
-  ['GET', model, 'read', 'none'],
+  ['GET HEAD', '/api/tags', 'read', 'none', 'none', 'models'],
+  ['GET', '/api/ps', 'read', 'none', 'none', 'models'],
+  ['POST', '/api/show', 'read', 'json', 'model-or-name'],
+  ['GET', '/v1/models', 'read', 'none', 'none', 'data'],
+  ['GET', model, 'read', 'none', 'path'],
   ['GET', '/api/experimental/model-recommendations', 'read', 'none'],
 
-  ['POST', '/api/generate', 'infer', 'limited'],
-  ['POST', '/api/chat', 'infer', 'limited'],
-  ['POST', '/api/embed', 'infer', 'limited'],
-  ['POST', '/api/embeddings', 'infer', 'limited'],
-  ['POST', '/v1/chat/completions', 'infer', 'limited'],
-  ['POST', '/v1/completions', 'infer', 'limited'],
-  ['POST', '/v1/embeddings', 'infer', 'limited'],
-  ['POST', '/v1/responses', 'infer', 'limited'],
-  ['POST', '/v1/messages', 'infer', 'limited'],
-  ['POST', '/v1/audio/transcriptions', 'infer', 'limited'],
+  ['POST', '/api/generate', 'infer', 'json', 'model'],
+  ['POST', '/api/chat', 'infer', 'json', 'model'],
+  ['POST', '/api/embed', 'infer', 'json', 'model'],
+  ['POST', '/api/embeddings', 'infer', 'json', 'model'],
+  ['POST', '/v1/chat/completions', 'infer', 'json', 'model'],
+  ['POST', '/v1/completions', 'infer', 'json', 'model'],
+  ['POST', '/v1/embeddings', 'infer', 'json', 'model'],
+  ['POST', '/v1/responses', 'infer', 'json', 'model'],
+  ['POST', '/v1/messages', 'infer', 'json', 'model'],
+  ['POST', '/v1/audio/transcriptions', 'infer', 'form', 'model'],
 
-  ['POST', '/api/pull', 'manage', 'limited'],
-  ['POST', '/api/push', 'manage', 'limited'],
-  ['POST', '/api/create', 'manage', 'limited'],
-  ['POST', '/api/copy', 'manage', 'limited'],
-  ['DELETE', '/api/delete', 'manage', 'limited'],
+  ['POST', '/api/pull', 'manage', 'json', 'model-or-name'],
+  ['POST', '/api/push', 'manage', 'json', 'model-or-name'],
+  ['POST', '/api/create', 'manage', 'json', 'create'],
+  ['POST', '/api/copy', 'manage', 'json', 'copy'],
+  ['DELETE', '/api/delete', 'manage', 'json', 'model-or-name'],
   ['HEAD', digest, 'manage', 'none'],
   ['POST', digest, 'manage', 'blob'],
 
@@ -64,8 +82,8 @@ const rows: readonly (readonly [methods: string, path: string | RegExp, needs: R
 ];
 
 /** Every route, one entry a method. */
-export const routes: readonly Route[] = rows.flatMap(([methods, path, needs, body]) =>
-  methods.split(' ').map((method) => ({ method, path, needs, body })),
+export const routes: readonly Route[] = rows.flatMap(([methods, path, needs, body, names = 'none', lists]) =>
+  methods.split(' ').map((method) => ({ method, path, needs, body, names, ...(lists && { lists }) })),
 );
 
 const literal = new Map<string, Route[]>();

@@ -4,6 +4,7 @@ import type { GuardConfig } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
 import { checkPassword } from '../guard/identity/password.ts';
 import type { ApiKeyRecord, User } from '../guard/identity/users.ts';
+import type { PolicyDocument } from '../guard/policy/policyDocument.ts';
 import type { SharedAddress } from '../guard/share/sharedAddress.ts';
 import type { Sharing } from '../guard/share/sharing.ts';
 import type { GuardState } from '../guard/state.ts';
@@ -109,6 +110,11 @@ export class GuardHost {
     if (this.#state.status !== 'running') return;
     void this.#thread?.calls.setUsers.asEvent(users);
     this.#setState({ ...this.#state, users: users.length });
+  }
+
+  /** Replaces the policy of a running guard, from the next request on; one that starts has its configuration's. */
+  setPolicy(policy: PolicyDocument): void {
+    if (this.#state.status === 'running') void this.#thread?.calls.setPolicy.asEvent(policy);
   }
 
   /** Whether the listener is told what goes on in the guard, across its starts and stops. */

@@ -46,6 +46,7 @@ const functions: GuardThreadFunctions = {
     guard = undefined;
   },
   setUsers: (users) => guard?.setUsers(users),
+  setPolicy: (policy) => guard?.setPolicy(policy),
   watchActivity: (on) => guard?.watchActivity(on),
   stopRequest: (id) => guard?.stopRequest(id) ?? false,
   async share(plan) {

@@ -4,6 +4,7 @@ import type { GuardConfig } from '../guard/config.ts';
 import { GuardError, type GuardErrorCode } from '../guard/errors.ts';
 import type { ApiKeyRecord, User } from '../guard/identity/users.ts';
 import { inEnglish, type Message } from '../guard/message.ts';
+import type { PolicyDocument } from '../guard/policy/policyDocument.ts';
 import type { SharedAddress } from '../guard/share/sharedAddress.ts';
 import type { EndpointTls } from '../guard/tls/certificate.ts';
 import type { VaultEntry } from '../guard/tls/vault.ts';
@@ -30,6 +31,7 @@ export interface GuardThreadFunctions {
   start(config: GuardConfig, users: readonly User[]): Promise<StartResult>;
   stop(drainMs: number): Promise<void>;
   setUsers(users: readonly User[]): void;
+  setPolicy(policy: PolicyDocument): void;
   watchActivity(on: boolean): void;
   stopRequest(id: number): boolean;
   share(plan: SharedAddress | undefined): Promise<ShareResult>;

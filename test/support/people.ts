@@ -1,6 +1,5 @@
 import bcrypt from 'bcryptjs';
 import { addApiKey, addUser, type User } from '../../src/guard/identity/users.ts';
-import type { Role } from '../../src/guard/policy/policy.ts';
 
 /** A bcrypt cost that takes two milliseconds, for tests that count compares and do not time them. */
 export const testCost = 4;
@@ -26,7 +25,7 @@ export function basic(name: string, password: string): string {
 export function withPerson(
   users: readonly User[],
   name: string,
-  role: Role,
+  role: string,
   password = `${name}-Password-1`,
 ): { readonly users: readonly User[]; readonly person: Person } {
   const added = addUser(users, name, role, bcrypt.hashSync(password, testCost));

@@ -190,7 +190,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
     }
     if (req.method === 'POST' && req.headers['transfer-encoding'] === undefined) req.headers['content-length'] ??= '0';
     send(req, res, req.readableEnded ? Readable.from([]) : undefined);
-    if (forwarding.body === 'limited') watchBodySize(req, config.maxBodyBytes, tooLarge);
+    if (forwarding.body === 'json' || forwarding.body === 'form') watchBodySize(req, config.maxBodyBytes, tooLarge);
   };
 
   return Object.assign(forward, { agent, close: () => agent.destroy() });

@@ -14,9 +14,14 @@ export type ComparePassword = (password: string, hash: string) => Promise<boolea
 
 /** Who sent a request, and by what. */
 export interface Identity {
+  /** Of somebody who came by a JSON Web Token: made of its claims, and in no list. */
   readonly user: User;
-  /** The id of the API key; undefined when it was a password. */
+  /** The id of the API key. */
   readonly keyId?: string;
+  /** The id of the public key. */
+  readonly publicKeyId?: string;
+  /** Whose token it was. */
+  readonly issuer?: string;
 }
 
 /** The outcome of a sign-in. Refusals are alike whatever was wrong; `reason` is for the owner's log (SEC-48). */
@@ -97,6 +102,8 @@ export class Authenticator {
       case 'none':
         return noCredential;
       case 'invalid':
+      case 'signature':
+      case 'token':
         return this.#failToken(address, 'not a credential of this guard');
       case 'key':
         return this.#signInByKey(credential, address);

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { apiKeyId } from './apiKey.ts';
+import type { Signature } from './signature.ts';
 
 /** What a request says about who sends it. */
 export type Credential =
@@ -9,7 +10,11 @@ export type Credential =
   | { readonly kind: 'invalid' }
   | { readonly kind: 'password'; readonly user: string; readonly password: string }
   /** An API key; `user` when it came as the password of Basic. */
-  | { readonly kind: 'key'; readonly id: string; readonly text: string; readonly user?: string };
+  | { readonly kind: 'key'; readonly id: string; readonly text: string; readonly user?: string }
+  /** A signature of the ollama command line; see signature.ts. */
+  | { readonly kind: 'signature'; readonly signature: Signature }
+  /** What has the form of a JSON Web Token (RFC 7519). */
+  | { readonly kind: 'token'; readonly text: string };
 
 const none: Credential = { kind: 'none' };
 const invalid: Credential = { kind: 'invalid' };

@@ -1,10 +1,12 @@
 import { insertInvite, redeemInvite, revokeInvite } from './invite.ts';
+import { insertPublicKey, removePublicKey } from './publicKey.ts';
 import {
   type ApiKeyRecord,
   changeUser,
   type InviteRecord,
   insertApiKey,
   insertUser,
+  type PublicKeyRecord,
   removeUser,
   revokeApiKey,
   type User,
@@ -21,6 +23,8 @@ export type UserEdit =
   | { readonly kind: 'change-user'; readonly name: string; readonly change: UserChange }
   | { readonly kind: 'add-key'; readonly name: string; readonly key: ApiKeyRecord }
   | { readonly kind: 'revoke-key'; readonly keyId: string }
+  | { readonly kind: 'add-public-key'; readonly name: string; readonly key: PublicKeyRecord }
+  | { readonly kind: 'remove-public-key'; readonly keyId: string }
   | { readonly kind: 'add-invite'; readonly name: string; readonly invite: InviteRecord }
   /** Takes the invite away and gives its user the key: once, whoever else tries. */
   | { readonly kind: 'redeem-invite'; readonly inviteId: string; readonly key: ApiKeyRecord }
@@ -43,6 +47,10 @@ export function applyEdit(users: readonly User[], edit: UserEdit): readonly User
       return insertApiKey(users, edit.name, edit.key);
     case 'revoke-key':
       return revokeApiKey(users, edit.keyId);
+    case 'add-public-key':
+      return insertPublicKey(users, edit.name, edit.key);
+    case 'remove-public-key':
+      return removePublicKey(users, edit.keyId);
     case 'add-invite':
       return insertInvite(users, edit.name, edit.invite);
     case 'redeem-invite':

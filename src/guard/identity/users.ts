@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { GuardError } from '../errors.ts';
-import { type Role, roleNames } from '../policy/policy.ts';
+import { limits, modelRules, roleName } from '../policy/policyDocument.ts';
 import { createApiKey, createId } from './apiKey.ts';
 import { bcryptHash } from './password.ts';
 
@@ -26,12 +26,25 @@ const inviteRecord = z.strictObject({
   keyExpiresAt: z.optional(time),
 });
 
+/** A public key in the form of OpenSSH, of the one type that the ollama command line has (RFC 8709). */
+const publicKeyRecord = z.strictObject({
+  id,
+  label: z.string().check(z.maxLength(100)),
+  /** The base64 after `ssh-ed25519`: 51 bytes, so without padding. */
+  blob: z.string().check(z.regex(/^AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}$/, 'is not an ed25519 public key')),
+  createdAt: time,
+  expiresAt: z.optional(time),
+});
+
+const role = z.string().check(z.regex(roleName, 'is not the name of a role'));
+
 const passwordHash = z.string().check(z.regex(bcryptHash, 'is not a bcrypt hash'));
 
 const userRecord = z.strictObject({
   id,
   name: z.string().check(z.regex(userName, 'is not a user name')),
-  role: z.enum(roleNames as readonly [Role, ...Role[]]),
+  /** The policy says what it may do; one that the policy does not know may nothing. */
+  role,
   /** bcrypt; a user without one signs in by API key alone. */
   passwordHash: z.optional(passwordHash),
   createdAt: time,
@@ -40,14 +53,22 @@ const userRecord = z.strictObject({
   disabled: z.optional(z.literal(true)),
   keys: z.array(apiKeyRecord),
   invites: z.optional(z.array(inviteRecord)),
+  publicKeys: z.optional(z.array(publicKeyRecord)),
+  /** Over what the role says; see `accessOf`. */
+  models: z.optional(modelRules),
+  limits: z.optional(limits),
 });
 
 /** A user as stored: verifiers alone, never a secret. */
-export type User = Readonly<Omit<z.output<typeof userRecord>, 'keys' | 'invites'>> & {
+export type User = Readonly<Omit<z.output<typeof userRecord>, 'keys' | 'invites' | 'publicKeys'>> & {
   readonly keys: readonly ApiKeyRecord[];
   /** Those that nobody has redeemed yet. */
   readonly invites?: readonly InviteRecord[] | undefined;
+  readonly publicKeys?: readonly PublicKeyRecord[] | undefined;
 };
+
+/** A public key as stored. */
+export type PublicKeyRecord = Readonly<z.output<typeof publicKeyRecord>>;
 
 /** An invite as stored. */
 export type InviteRecord = Readonly<z.output<typeof inviteRecord>>;
@@ -113,7 +134,7 @@ const now = (): string => new Date().toISOString();
  *
  * @throws GuardError `user-invalid`.
  */
-export function createUser(name: string, role: Role, passwordHash?: string): User {
+export function createUser(name: string, role: string, passwordHash?: string): User {
   const problem = userNameProblem(name);
   if (problem !== undefined) throw new GuardError('user-invalid', problem);
   return { id: createId(), name, role, createdAt: now(), keys: [], ...(passwordHash && { passwordHash }) };
@@ -130,7 +151,7 @@ export function insertUser(users: readonly User[], user: User): readonly User[] 
 }
 
 /** @throws GuardError `user-invalid`, `user-exists`. */
-export function addUser(users: readonly User[], name: string, role: Role, passwordHash?: string): readonly User[] {
+export function addUser(users: readonly User[], name: string, role: string, passwordHash?: string): readonly User[] {
   return insertUser(users, createUser(name, role, passwordHash));
 }
 
@@ -141,6 +162,9 @@ export function removeUser(users: readonly User[], name: string): readonly User[
 }
 
 const userChange = z.strictObject({
+  role: z.optional(role),
+  models: z.optional(z.nullable(modelRules)),
+  limits: z.optional(z.nullable(limits)),
   passwordHash: z.optional(passwordHash),
   expiresAt: z.optional(z.nullable(time)),
   disabled: z.optional(z.nullable(z.literal(true))),
@@ -149,7 +173,7 @@ const userChange = z.strictObject({
 /** What of a user's record is changed in place; null takes a field away. */
 export type UserChange = Readonly<z.output<typeof userChange>>;
 
-/** @throws GuardError `user-unknown`, and `data-damaged` for a change of anything else, such as the role. */
+/** @throws GuardError `user-unknown`, and `data-damaged` for a change of anything else, such as the name. */
 export function changeUser(users: readonly User[], name: string, change: UserChange): readonly User[] {
   const user = findUser(users, name);
   const fields = Object.entries({ ...user, ...checked(userChange, change) }).filter(([, value]) => value !== null);

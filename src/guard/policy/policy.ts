@@ -1,27 +1,133 @@
 import type { RefusalCode } from '../answers.ts';
+import type { User } from '../identity/users.ts';
 import { type Capability, type Route, routesOf } from '../routes.ts';
+import { parseDuration } from '../share/duration.ts';
+import type { Clamps, Limits, ModelRules, PolicyDocument, RoleDocument, TokenIssuer } from './policyDocument.ts';
 
-/** What each role may do. */
-export const roles = {
-  viewer: ['read'],
-  member: ['read', 'infer'],
-  admin: ['read', 'infer', 'manage'],
-} as const satisfies Record<string, readonly Capability[]>;
+/** What a role may do, complete. */
+export interface Role {
+  readonly name: string;
+  readonly can: readonly Capability[];
+  readonly models: Required<ModelRules>;
+  readonly cloud: boolean;
+  readonly registries: readonly string[];
+  readonly clamps: Clamps;
+  readonly limits: Limits;
+  readonly limitsPerKey: Limits;
+  /** Higher goes first. */
+  readonly priority: number;
+  readonly weight: number;
+}
 
-/** The name of a role. */
-export type Role = keyof typeof roles;
+/** The queue's numbers, complete. */
+export interface QueuePolicy {
+  readonly concurrency: number;
+  readonly length: number;
+  readonly maxWaitMs: number;
+}
 
-/** Every role's name, least first. */
-export const roleNames = Object.keys(roles) as readonly Role[];
+/** A policy, complete: what the document says over what holds anyway. */
+export interface Policy {
+  readonly roles: ReadonlyMap<string, Role>;
+  readonly queue: QueuePolicy;
+  readonly issuers: readonly TokenIssuer[];
+}
 
-/** What the policy says: the route that may be called, or why none may. */
+/** Where Ollama's own models come from. */
+const ollamaRegistry = 'registry.ollama.ai';
+
+const anyModel: Required<ModelRules> = { allow: ['*'], deny: [] };
+
+const common = {
+  models: anyModel,
+  cloud: false,
+  registries: [ollamaRegistry],
+  clamps: {},
+  limits: {},
+  limitsPerKey: {},
+  priority: 0,
+  weight: 1,
+} as const;
+
+/**
+ * The roles that are there without a policy. A shared model stays in memory whatever one of those who share it asks for
+ * (SEC-39), and models of ollama.com are the owner's to use, who pays for them (SEC-78).
+ */
+export const builtInRoles: readonly Role[] = [
+  { ...common, name: 'viewer', can: ['read'] },
+  { ...common, name: 'member', can: ['read', 'infer'], clamps: { keepAlive: { min: '1m', max: '1h' } } },
+  { ...common, name: 'admin', can: ['read', 'infer', 'manage'] },
+  { ...common, name: 'owner', can: ['read', 'infer', 'manage'], cloud: true, priority: 10 },
+];
+
+/** The names of the roles that are there without a policy, least first. */
+export const roleNames: readonly string[] = builtInRoles.map(({ name }) => name);
+
+/** What a role of a policy is before the policy says anything. */
+const blank: Omit<Role, 'name'> = {
+  ...common,
+  can: ['read', 'infer'],
+  clamps: { keepAlive: { min: '1m', max: '1h' } },
+};
+
+/** Without a number from Ollama: as many as it takes on at once by itself at most. */
+const defaultQueue: QueuePolicy = { concurrency: 4, length: 256, maxWaitMs: 10 * 60_000 };
+
+/** Completes a policy. A role that is there anyway keeps what the document does not mention of it. */
+export function resolvePolicy({ roles = {}, queue = {}, issuers = [] }: PolicyDocument): Policy {
+  const resolved = new Map(builtInRoles.map((role) => [role.name, role]));
+  for (const [name, role] of Object.entries(roles)) {
+    resolved.set(name, completed(resolved.get(name) ?? { ...blank, name }, role));
+  }
+  const { maxWait, ...numbers } = queue;
+  const maxWaitMs = maxWait === undefined ? defaultQueue.maxWaitMs : (parseDuration(maxWait) ?? 0);
+  return { roles: resolved, queue: { ...defaultQueue, ...numbers, maxWaitMs }, issuers };
+}
+
+function completed(before: Role, { models, clamps, limits, limitsPerKey, ...rest }: RoleDocument): Role {
+  return {
+    ...before,
+    ...rest,
+    models: { ...before.models, ...models },
+    clamps: { ...before.clamps, ...clamps },
+    limits: { ...before.limits, ...limits },
+    limitsPerKey: { ...before.limitsPerKey, ...limitsPerKey },
+  };
+}
+
+/** The policy where nothing is written. */
+export const defaultPolicy: Policy = resolvePolicy({});
+
+/** What one user may do: the role's, with what is the user's own over it. */
+export interface Access extends Omit<Role, 'name'> {
+  readonly role: string;
+}
+
+/**
+ * What a user may do. Models that the user has of its own take the place of those the role allows; what either denies is
+ * denied. Limits of its own take the place of the role's, one by one. A role that the policy does not know may nothing.
+ */
+export function accessOf(
+  { roles }: Policy,
+  { role: name, models, limits }: Pick<User, 'role' | 'models' | 'limits'>,
+): Access {
+  const { name: _name, ...role } = roles.get(name) ?? { ...common, name, can: [], models: { allow: [], deny: [] } };
+  return {
+    ...role,
+    role: name,
+    models: { allow: models?.allow ?? role.models.allow, deny: [...role.models.deny, ...(models?.deny ?? [])] },
+    limits: { ...role.limits, ...limits },
+  };
+}
+
+/** What the policy says of a route: the one that may be called, or why none may. */
 export type Decision = { readonly route: Route } | { readonly refusal: RefusalCode; readonly allow?: string };
 
 /**
- * May this role call this method on this canonical path? Default deny: only a row of the route table that the role's
- * capabilities cover is a yes (SEC-18).
+ * May somebody with these capabilities call this method on this canonical path? Default deny: only a row of the route
+ * table that they cover is a yes (SEC-18).
  */
-export function decide(role: Role, method: string, path: string): Decision {
+export function decideRoute(can: readonly Capability[], method: string, path: string): Decision {
   const candidates = routesOf(path);
   if (candidates.length === 0) return { refusal: 'not-found' };
   const route = candidates.find((candidate) => candidate.method === method);
@@ -29,6 +135,5 @@ export function decide(role: Role, method: string, path: string): Decision {
     return { refusal: 'method-not-allowed', allow: candidates.map((candidate) => candidate.method).join(', ') };
   }
   if (route.needs === 'denied') return { refusal: 'owner-only' };
-  const capabilities: readonly Capability[] = roles[role];
-  return capabilities.includes(route.needs) ? { route } : { refusal: 'not-permitted' };
+  return can.includes(route.needs) ? { route } : { refusal: 'not-permitted' };
 }

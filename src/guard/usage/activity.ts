@@ -12,6 +12,8 @@ export interface ActiveRequest {
   readonly model?: string;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
+  /** Its place among those that wait for their turn, from 1; left out when its turn has come. */
+  readonly waiting?: number;
   /** Answer tokens so far: counted by record while it streams, Ollama's own count once that was seen. */
   readonly tokens: number;
 }

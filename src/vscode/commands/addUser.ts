@@ -1,6 +1,6 @@
 import { l10n, window } from 'vscode';
 import { createUser, isTaken, type User, userNameProblem } from '../../guard/identity/users.ts';
-import { type Role, roleNames } from '../../guard/policy/policy.ts';
+import { roleNames } from '../../guard/policy/policy.ts';
 import { inWords } from '../words.ts';
 import { askPassword, staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
@@ -40,13 +40,14 @@ export async function askNewName(users: readonly User[], title: string): Promise
 }
 
 /** Asks what a new user may do. */
-export async function askRole(title: string): Promise<Role | undefined> {
-  const details: Readonly<Record<Role, string>> = {
+export async function askRole(title: string): Promise<string | undefined> {
+  const details: Readonly<Record<string, string>> = {
     viewer: l10n.t('Sees the models'),
     member: l10n.t('Sees and uses the models'),
     admin: l10n.t('Also pulls, creates and deletes models'),
+    owner: l10n.t('Also uses models of ollama.com on your account, and goes first'),
   };
-  const items = roleNames.map((role) => ({ label: role, detail: details[role], role }));
+  const items = roleNames.map((role) => ({ label: role, detail: details[role] ?? '', role }));
   return (await window.showQuickPick(items, { title, placeHolder: l10n.t('What may this user do?'), ...staysOpen }))
     ?.role;
 }

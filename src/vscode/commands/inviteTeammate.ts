@@ -1,7 +1,6 @@
 import { type Disposable, env, l10n, window } from 'vscode';
 import { createInvite, findInvite } from '../../guard/identity/invite.ts';
 import { createUser, findUser, type InviteRecord, type User, whyBarred } from '../../guard/identity/users.ts';
-import type { Role } from '../../guard/policy/policy.ts';
 import { parseDuration } from '../../guard/share/duration.ts';
 import { editorLink, type Invite, pageLink } from '../../guard/share/inviteLink.ts';
 import { reachOf } from '../exposure.ts';
@@ -22,7 +21,7 @@ const maxAddresses = 16;
 
 interface Choices {
   /** Somebody who is there, or who is to be made. */
-  whom?: User | { readonly name: string; readonly role: Role };
+  whom?: User | { readonly name: string; readonly role: string };
   accessMs?: number | undefined;
 }
 

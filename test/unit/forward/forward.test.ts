@@ -13,7 +13,7 @@ test('P2: a client that is gone before its request goes out leaves no request be
   const forward = createForward(parseConfig({ host: '127.0.0.1', port: 0, upstream: upstream.url }));
   t.after(() => forward.close());
   const server = createServer((req, res) => {
-    res.once('close', () => forward(req, res, { path: '/api/chat', body: 'limited' }));
+    res.once('close', () => forward(req, res, { path: '/api/chat', body: 'json' }));
     res.destroy();
   });
   server.listen(0, '127.0.0.1');

@@ -56,7 +56,7 @@ test('a user is changed in place, and null takes a field away', () => {
 
 test('a change brings nothing along but what may be changed', () => {
   for (const change of [
-    { role: 'admin' },
+    { role: 'Admin' },
     { name: 'root' },
     { id: team.users[1]?.id },
     { keys: [] },
@@ -117,7 +117,7 @@ test('stored users that are not understood are an error that names the place', (
     [/./, {}],
     [/./, 'users'],
     [/^0/, [null]],
-    [/role/, [{ ...first, role: 'owner' }]],
+    [/role/, [{ ...first, role: 'Owner' }]],
     [/role/, [{ ...first, role: '__proto__' }]],
     [/name/, [{ ...first, name: 'a b' }]],
     [/id/, [{ ...first, id: 'short' }]],

@@ -1,0 +1,20 @@
+import type { RefusalCode } from '../answers.ts';
+import type { BodyEdit } from '../body/facts.ts';
+
+/** A rule of the policy by its place in it, and what it says: `roles.member.models.deny`, `secret*`. */
+export interface Rule {
+  readonly place: string;
+  readonly says: string;
+}
+
+/** Yes or no, and by which rule. */
+export type Verdict =
+  | { readonly allowed: true; readonly rule: Rule }
+  | { readonly allowed: false; readonly refusal: RefusalCode; readonly rule: Rule };
+
+/** What becomes of a body that may be sent. */
+export interface Clamped {
+  readonly edits: readonly BodyEdit[];
+  /** The paths that were changed because they asked for too much, for the answer's header. */
+  readonly clamped: readonly string[];
+}

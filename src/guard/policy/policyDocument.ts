@@ -1,0 +1,186 @@
+import * as z from 'zod/mini';
+import { GuardError } from '../errors.ts';
+import { parseDuration } from '../share/duration.ts';
+
+/** What a route lets its caller do; roles are sets of these. */
+export const capabilities = ['read', 'infer', 'manage'] as const;
+
+/** A name of a role: `member`, `ci-bots`. */
+export const roleName = /^[a-z][a-z0-9-]{0,31}$/;
+
+const count = z.int().check(z.positive('must be a whole number above 0'));
+
+const glob = z
+  .string()
+  .check(
+    z.regex(/^[\w.:/@*?-]{1,256}$/, 'must be a model name such as llama3.2 or qwen*, in which * stands for anything'),
+  );
+
+/** Which models: one that `deny` names is denied, then one that `allow` names is allowed, and no other is. */
+export const modelRules = z.strictObject({
+  allow: z.exactOptional(z.array(glob)),
+  deny: z.exactOptional(z.array(glob)),
+});
+
+/** How much. Tokens are those of the prompt and of the answer. */
+export const limits = z.strictObject({
+  requestsPerMinute: z.exactOptional(count),
+  tokensPerMinute: z.exactOptional(count),
+  tokensPerDay: z.exactOptional(count),
+  /** Under way and waiting. */
+  concurrentRequests: z.exactOptional(count),
+});
+
+const duration = z.string().check(
+  z.refine((text) => text === '0' || parseDuration(text) !== undefined, {
+    error: 'must be a time such as 30s, 5m or 1h',
+  }),
+);
+
+/** What a request may ask for. */
+const clamps = z.strictObject({
+  /** What becomes of a request that asks for more: it gets as much as is allowed, or it is refused. */
+  excess: z.exactOptional(z.enum(['clamp', 'refuse'])),
+  /** How long a model may be asked to stay in memory. A `min` above 0 also keeps one from unloading it. */
+  keepAlive: z.exactOptional(z.strictObject({ min: z.exactOptional(duration), max: z.exactOptional(duration) })),
+  /** Of `num_ctx`. */
+  contextTokens: z.exactOptional(count),
+  /** Of `num_predict`, `max_tokens`, `max_completion_tokens` and `max_output_tokens`. */
+  outputTokens: z.exactOptional(count),
+  /** How many images one request may hold, and the bytes of all of them as they are sent. */
+  images: z.exactOptional(z.int().check(z.nonnegative('must be 0 or more'))),
+  imageBytes: z.exactOptional(count),
+  /** The members of `options` that may be there; all of them unless given. */
+  options: z.exactOptional(z.array(z.string().check(z.regex(/^[a-z][a-z0-9_]{0,63}$/, 'must be an option of Ollama')))),
+});
+
+const registry = z
+  .string()
+  .check(z.regex(/^[a-z0-9.-]{1,253}(:\d{1,5})?$/, 'must be a registry such as registry.ollama.ai, in lower case'));
+
+const role = z.strictObject({
+  /** What it may do; see the route table. */
+  can: z.exactOptional(z.array(z.enum(capabilities))),
+  models: z.exactOptional(modelRules),
+  /** Whether it may use models that run on ollama.com, on the owner's account, and tools that search the web there. */
+  cloud: z.exactOptional(z.boolean()),
+  /** Where it may pull models from, and push them to. */
+  registries: z.exactOptional(z.array(registry)),
+  clamps: z.exactOptional(clamps),
+  /** Of each user of the role, and of each API key of such a user. */
+  limits: z.exactOptional(limits),
+  limitsPerKey: z.exactOptional(limits),
+  /** Whose requests wait for nobody of a lower one. */
+  priority: z.exactOptional(z.int().check(z.gte(-100), z.lte(100))),
+  /** The share of a user among those of the same priority who wait. */
+  weight: z.exactOptional(z.int().check(z.gte(1), z.lte(100))),
+});
+
+const queue = z.strictObject({
+  /** How many requests Ollama is given at once. */
+  concurrency: z.exactOptional(z.int().check(z.gte(1), z.lte(1_024))),
+  /** How many may wait, and for how long. */
+  length: z.exactOptional(z.int().check(z.gte(1), z.lte(10_000))),
+  maxWait: z.exactOptional(duration),
+});
+
+/** Whose algorithms are asymmetric: an issuer's key set is public (RFC 8725 §3.1). */
+export const tokenAlgorithms = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+] as const;
+
+const httpsUrl = z.string().check(
+  z.refine(
+    (value) => {
+      const url = URL.parse(value);
+      if (url === null || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
+        return false;
+      return (
+        url.protocol === 'https:' ||
+        (url.protocol === 'http:' && /^(127\.0\.0\.1|\[::1\]|localhost)$/.test(url.hostname))
+      );
+    },
+    { error: 'must be an https address such as https://login.example.org, without credentials or a query' },
+  ),
+);
+
+const claim = z.string().check(z.regex(/^[\w.:/@-]{1,128}$/, 'must be the name of a claim'));
+
+/** Somebody whose JSON Web Tokens are taken (RFC 7519, OpenID Connect Discovery 1.0). */
+const issuer = z.strictObject({
+  issuer: httpsUrl,
+  /** Of which a token must name one. */
+  audience: z.array(z.string().check(z.minLength(1), z.maxLength(256))).check(z.minLength(1)),
+  /** Left out: as the issuer's discovery document says. */
+  jwksUri: z.exactOptional(httpsUrl),
+  algorithms: z.exactOptional(z.array(z.enum(tokenAlgorithms)).check(z.minLength(1))),
+  /** How far the clocks may be apart, in seconds. */
+  clockToleranceSeconds: z.exactOptional(z.int().check(z.gte(0), z.lte(300))),
+  claims: z.exactOptional(
+    z.strictObject({
+      /** Names the user; `sub` unless given. */
+      user: z.exactOptional(claim),
+      /** Holds a name, or several, that `roles` gives a role for. */
+      role: z.exactOptional(claim),
+      /** Holds globs of models, which take the place of those that the role allows. */
+      models: z.exactOptional(claim),
+    }),
+  ),
+  /** From what the role claim holds to a role here; the first in this order that the token has counts. */
+  roles: z.exactOptional(z.record(z.string(), z.string().check(z.regex(roleName, 'must be the name of a role')))),
+  /** Of a token that `roles` says nothing of; without it such a token lets nobody in. */
+  defaultRole: z.exactOptional(z.string().check(z.regex(roleName, 'must be the name of a role'))),
+});
+
+/** The policy as it is written: only what differs from the defaults. */
+export const policyDocument = z.strictObject({
+  roles: z.exactOptional(
+    z.record(z.string().check(z.regex(roleName, 'must be a lower-case name such as ci-bots')), role),
+  ),
+  queue: z.exactOptional(queue),
+  issuers: z.exactOptional(z.array(issuer).check(z.maxLength(16))),
+});
+
+/** The policy as it is written. */
+export type PolicyDocument = Readonly<z.output<typeof policyDocument>>;
+
+/** See `modelRules`. */
+export type ModelRules = Readonly<z.output<typeof modelRules>>;
+
+/** See `limits`. */
+export type Limits = Readonly<z.output<typeof limits>>;
+
+/** See `clamps`. */
+export type Clamps = Readonly<z.output<typeof clamps>>;
+
+/** A role as it is written. */
+export type RoleDocument = Readonly<z.output<typeof role>>;
+
+/** See `issuer`. */
+export type TokenIssuer = Readonly<z.output<typeof issuer>>;
+
+/** See `queue`. */
+export type QueueDocument = Readonly<z.output<typeof queue>>;
+
+/**
+ * Checks a policy.
+ *
+ * @throws GuardError `policy-invalid`, naming the first place that is wrong and what it must be.
+ */
+export function parsePolicy(input: unknown): PolicyDocument {
+  const { success, data, error } = policyDocument.safeParse(input);
+  if (success) return data;
+  const [issue] = error.issues;
+  throw new GuardError('policy-invalid', '{place}: {problem}.', {
+    args: { place: issue?.path.join('.') || 'policy', problem: issue?.message ?? 'is not valid' },
+  });
+}
