@@ -18,3 +18,12 @@ export interface Clamped {
   /** The paths that were changed because they asked for too much, for the answer's header. */
   readonly clamped: readonly string[];
 }
+
+/** What a request would be told, and by which rules. */
+export interface Explanation {
+  readonly allowed: boolean;
+  /** Left out when it is allowed. */
+  readonly refusal?: RefusalCode;
+  /** Every rule that was asked, in order; the last one decided. */
+  readonly rules: readonly Rule[];
+}
