@@ -24,20 +24,17 @@ import { canonicalPath } from './entry/target.ts';
 import { httpsAddress } from './entry/toHttps.ts';
 import { GuardError } from './errors.ts';
 import { createForward, type Forward } from './forward/forward.ts';
-import { modelNames } from './forward/probe.ts';
 import { Authenticator, type ComparePassword, type Identity } from './identity/authenticator.ts';
 import { readCredential } from './identity/credentials.ts';
 import type { ApiKeyRecord, User } from './identity/users.ts';
-import { joinAnswer } from './join/answer.ts';
-import { readCode } from './join/code.ts';
-import { InviteDesk, type InviteRefusal } from './join/inviteDesk.ts';
-import { isForJoinPage, reachedAt } from './join/origin.ts';
-import { caPath, methodsOf, type Page, readPage, sendPage } from './join/pages.ts';
+import { InviteDesk } from './join/inviteDesk.ts';
+import { JoinPages } from './join/joinPages.ts';
+import { isForJoinPage } from './join/origin.ts';
+import { methodsOf, sendPage } from './join/pages.ts';
 import { accessOf, decideRoute, type Policy, resolvePolicy } from './policy/policy.ts';
 import type { PolicyDocument } from './policy/policyDocument.ts';
 import { routesOf } from './routes.ts';
 import { isSharedWith, reaches, type Share, type SharedAddress } from './share/sharedAddress.ts';
-import { trustOf } from './share/trust.ts';
 import type { EndpointTls } from './tls/certificate.ts';
 import { EndpointCertificate } from './tls/endpointCertificate.ts';
 import type { Vault } from './tls/vault.ts';
@@ -68,10 +65,6 @@ const reportIntervalMs = 250;
 /** How often streams are held against what their credential has become, in milliseconds: it may have run out. */
 const expiryCheckMs = 1_000;
 
-/** How long Ollama is waited for to name a model for snippets, in milliseconds, and what they name when it does not. */
-const modelPatienceMs = 2_000;
-const exampleModel = 'llama3.2';
-
 /** The running guard: the steps of a request's way, strung together. */
 export class Guard {
   readonly #config: GuardConfig;
@@ -80,6 +73,7 @@ export class Guard {
   readonly #forward: Forward;
   readonly #authenticator: Authenticator;
   readonly #inviteDesk: InviteDesk;
+  readonly #joinPages: JoinPages;
   readonly #reporter: Reporter;
   readonly #activity = new ActivityTracker(() => this.#reporter.activityChanged());
   readonly #isOwnHost: (host: string) => boolean;
@@ -107,6 +101,13 @@ export class Guard {
     this.#authenticator.setUsers(users);
     this.#inviteDesk = new InviteDesk({ redeemInvite });
     this.#inviteDesk.setUsers(users);
+    this.#joinPages = new JoinPages({
+      desk: this.#inviteDesk,
+      upstream: config.upstream,
+      bodyTimeoutMs: config.headersTimeoutMs,
+      tls: () => this.#certificate.tls,
+      mayUse: () => true,
+    });
     this.#userCount = users.length;
     this.#reporter = new Reporter(onReport, reportIntervalMs);
     this.#isOwnHost = createHostRule(tls.mode === 'acme' ? [...allowedHosts, tls.domain] : allowedHosts);
@@ -324,7 +325,8 @@ export class Guard {
     }
     const methods = methodsOf(request.path);
     if (methods !== undefined) {
-      this.#answerJoin(request, methods).catch((error: unknown) => this.#fail(request, error));
+      const code = req.method === 'POST' ? 'invite-unavailable' : 'guard-failed';
+      this.#answerJoin(request, methods).catch((error: unknown) => this.#fail(request, error, code));
       return;
     }
 
@@ -383,71 +385,24 @@ export class Guard {
     res.end(body);
   }
 
-  /**
-   * The guard's own pages, where an invite is exchanged for an API key. They are for everyone: the credential here is the
-   * code of the invite.
-   *
-   * @param methods what the path takes.
-   */
+  /** The pages on which an invite is exchanged for an API key. */
   async #answerJoin(request: Request, methods: string): Promise<void> {
-    const { req, res, path } = request;
-    if (!methods.split(', ').includes(req.method ?? '')) {
-      this.#refuse(request, 'method-not-allowed', { allow: methods });
+    const { req, res, path, address } = request;
+    const isSharedWith = (user: User) => this.#isSharedWith({ user }, req);
+    const outcome = await this.#joinPages.answer({ req, res, path, address, methods, isSharedWith });
+    if (outcome === undefined) return;
+    if ('refusal' in outcome) {
+      const { refusal, details, reason } = outcome;
+      this.#refuse(request, refusal, details);
+      if (reason !== undefined) this.#reporter.add({ type: 'sign-in-failed', address, reason });
       return;
     }
-    if (req.method === 'POST') {
-      await this.#redeem(request).catch((error: unknown) => this.#fail(request, error, 'invite-unavailable'));
-      return;
-    }
-    if (hasBody(req)) {
-      this.#refuse(request, 'unexpected-body', { close: true });
-      return;
-    }
-    const page = path === caPath ? this.#caPage() : await readPage(path);
-    if (page === undefined) this.#refuse(request, 'not-found');
-    else sendPage(res, page);
-  }
-
-  /** Undefined when there is nothing to trust that systems do not know. */
-  #caPage(): Page | undefined {
-    const anchor = this.#certificate.tls?.anchor;
-    return anchor && { type: 'application/x-pem-file', body: anchor.pem };
-  }
-
-  /** Exchanges an invite for an API key. Nothing slow comes after it is used up. */
-  async #redeem(request: Request): Promise<void> {
-    const { req, res, address } = request;
-    // A code is as short as headers are, and gets as long.
-    const read = await readCode(req, res, this.#config.headersTimeoutMs);
-    if (read === undefined) return;
-    if ('refusal' in read) {
-      this.#refuse(request, read.refusal, { close: true });
-      return;
-    }
-    const offer = this.#inviteDesk.check(read.code, address, (user) => this.#isSharedWith({ user }, req));
-    if ('refusal' in offer) {
-      this.#refuseInvite(request, offer);
-      return;
-    }
-    const [model = exampleModel] = await modelNames(this.#config.upstream, modelPatienceMs);
-    const trust = isEncrypted(req.socket) ? trustOf(this.#certificate.tls) : undefined;
-    const answer = joinAnswer(offer, { url: reachedAt(req), model, ...(trust && { trust }) });
-    // Nobody is there any more to be given the key.
-    if (res.destroyed) return;
-    const refused = await this.#inviteDesk.exchange(offer, address);
-    if (refused !== undefined) {
-      this.#refuseInvite(request, refused);
-      return;
-    }
-    const { user, key } = offer;
-    this.#reporter.add({ type: 'invite-redeemed', user: user.name, keyId: key.id, address });
-    sendPage(res, answer);
-    this.#reportRequest(request, { user, keyId: key.id });
-  }
-
-  #refuseInvite(request: Request, { refusal, reason, ...details }: InviteRefusal): void {
-    this.#refuse(request, refusal, details);
-    this.#reporter.add({ type: 'sign-in-failed', address: request.address, reason });
+    const { page, redeemed } = outcome;
+    sendPage(res, page);
+    if (redeemed === undefined) return;
+    const { user, keyId } = redeemed;
+    this.#reporter.add({ type: 'invite-redeemed', user: user.name, keyId, address });
+    this.#reportRequest(request, redeemed);
   }
 
   #admit(request: Request, identity: Identity): void {
