@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { RefusalCode } from '../answers.ts';
 import type { BodyKind } from '../routes.ts';
 
@@ -13,6 +13,11 @@ export function bodyProblem(req: IncomingMessage, kind: BodyKind, maxBodyBytes: 
   if (!hasBody(req) || kind === 'blob') return undefined;
   if (kind === 'none') return 'unexpected-body';
   return Number(req.headers['content-length'] ?? 0) > maxBodyBytes ? 'body-too-large' : undefined;
+}
+
+/** Lets a client that asked first send its body. To one of HTTP/1.0 a 100 would be the answer: RFC 9110 §10.1.1. */
+export function continueIfExpected(req: IncomingMessage, res: ServerResponse): void {
+  if (req.headers.expect !== undefined && req.httpVersion === '1.1') res.writeContinue();
 }
 
 /**

@@ -11,10 +11,12 @@ import { Readable } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import httpProxy from 'http-proxy';
 import { discardRest, type RefusalCode, refuse } from '../answers.ts';
-import { watchBodySize } from '../entry/body.ts';
+import type { CheckedBody } from '../body/facts.ts';
+import { continueIfExpected, watchBodySize } from '../entry/body.ts';
 import { systemErrorCode } from '../errors.ts';
 import type { BodyKind } from '../routes.ts';
 import { clientHeaders, upstreamHeaders } from './headers.ts';
+import { readBytes } from './readJson.ts';
 import { upstreamRefusal } from './upstreamErrors.ts';
 
 /** A request whose user may make it, on its way to Ollama. */
@@ -22,6 +24,15 @@ export interface Forwarding {
   /** The canonical path: exactly what was checked, and exactly what is sent. */
   readonly path: string;
   readonly body: BodyKind;
+  /** What was read and checked, and is sent in place of what the client sends; without it that flows by unread. */
+  readonly checked?: CheckedBody;
+  /**
+   * Gives an answer of status 200 another body before the client gets it, such as a list that a user sees a part of.
+   * When it throws, nothing of the answer is shown.
+   */
+  readonly rewrite?: (body: Buffer) => Buffer;
+  /** Set on the answer beside its own headers. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Called with an answer that is on its way to the client, for whoever watches it flow by. */
   readonly onAnswer?: (answer: IncomingMessage) => void;
   /** Called in place of a refusal when the other side failed before it answered, with the system error's code. */
@@ -124,12 +135,28 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       refuse(res, refusal, exchange.path);
       return;
     }
+    const headers = { ...answerHeaders(answer.headers), ...exchange.headers };
+    if (!res.shouldKeepAlive) headers.connection = 'close';
+    if (exchange.rewrite !== undefined && statusCode === 200) {
+      rewritten(req, answer, exchange.rewrite).then(
+        (body) => {
+          if (res.destroyed) return;
+          if (body === undefined) delete headers['content-length'];
+          else headers['content-length'] = String(body.length);
+          res.writeHead(statusCode, headers).end(body);
+        },
+        () => {
+          exchange.settled = true;
+          answer.destroy();
+          refuse(res, 'upstream-failed', exchange.path);
+        },
+      );
+      return;
+    }
     answer.on('error', () => res.destroy());
     answer.once('close', () => {
       if (!answer.complete) res.destroy();
     });
-    const headers = answerHeaders(answer.headers);
-    if (!res.shouldKeepAlive) headers.connection = 'close';
     res.writeHead(statusCode, headers);
     // A stream's client learns at once that its request is being answered; a short answer leaves in one packet.
     if (headers['content-length'] === undefined) res.flushHeaders();
@@ -146,7 +173,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
     if (exchange === undefined || exchange.settled) return;
     if (mayRetry(req, res, exchange)) {
       exchange.retried = true;
-      send(req, res, Readable.from([]));
+      send(req, res, readableOf([]));
       return;
     }
     exchange.settled = true;
@@ -163,8 +190,8 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
   const forward = (req: IncomingMessage, res: ServerResponse, forwarding: Forwarding) => {
     const exchange: Exchange = { ...forwarding, settled: false, retried: false };
     exchanges.set(req, exchange);
-    // To a client of HTTP/1.0 a 100 would be the answer: RFC 9110 §10.1.1.
-    if (req.headers.expect !== undefined && req.httpVersion === '1.1') res.writeContinue();
+    const { checked } = forwarding;
+    if (checked === undefined) continueIfExpected(req, res);
     res.once('close', () => {
       exchange.settled = true;
       // Ollama stops generating when its client is gone; without this it never learns (P1, P2).
@@ -174,6 +201,13 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
     });
     req.url = forwarding.path;
     req.headers = upstreamHeaders(req.headers);
+    if (checked !== undefined) {
+      delete req.headers['transfer-encoding'];
+      req.headers['content-length'] = String(checked.length);
+      if (checked.contentType !== undefined) req.headers['content-type'] = checked.contentType;
+      send(req, res, readableOf(checked.parts));
+      return;
+    }
     const tooLarge = () => {
       exchange.settled = true;
       exchange.upstream?.destroy();
@@ -184,12 +218,12 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       readAll(req, maxBufferedBytes, tooLarge, (body) => {
         delete req.headers['transfer-encoding'];
         req.headers['content-length'] = String(body.length);
-        send(req, res, Readable.from([body]));
+        send(req, res, readableOf([body]));
       });
       return;
     }
     if (req.method === 'POST' && req.headers['transfer-encoding'] === undefined) req.headers['content-length'] ??= '0';
-    send(req, res, req.readableEnded ? Readable.from([]) : undefined);
+    send(req, res, req.readableEnded ? readableOf([]) : undefined);
     if (forwarding.body === 'json' || forwarding.body === 'form') watchBodySize(req, config.maxBodyBytes, tooLarge);
   };
 
@@ -218,6 +252,26 @@ function limitWaiting(upstream: ClientRequest, config: ForwardConfig, connected:
 function mayRetry(req: IncomingMessage, res: ServerResponse, { upstream, retried, body }: Exchange): boolean {
   const untouched = !retried && !res.headersSent && !res.destroyed;
   return untouched && body === 'none' && req.complete && upstream?.reusedSocket === true;
+}
+
+/** What is in memory, as a stream; `Readable.from` would make promises of it. */
+function readableOf(parts: readonly Buffer[]): Readable {
+  return new Readable({
+    read() {
+      for (const part of parts) this.push(part);
+      this.push(null);
+    },
+  });
+}
+
+/** The body of an answer after `rewrite`; undefined for an answer to HEAD. Rejects when either fails. */
+async function rewritten(
+  { method }: IncomingMessage,
+  answer: IncomingMessage,
+  rewrite: (body: Buffer) => Buffer,
+): Promise<Buffer | undefined> {
+  const body = await readBytes(answer);
+  return method === 'HEAD' ? undefined : rewrite(body);
 }
 
 function readAll(req: IncomingMessage, maxBytes: number, onTooLarge: () => void, onEnd: (body: Buffer) => void): void {
