@@ -9,6 +9,8 @@ export interface Source {
   readonly authorization: string | undefined;
   /** The one certificate that is trusted, in PEM; for `https`. */
   readonly ca?: string | undefined;
+  /** Posted as JSON; a GET without it. */
+  readonly body?: string | undefined;
 }
 
 /** One answer to one request. */

@@ -1,4 +1,6 @@
+import { writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import type { Source } from './clients.ts';
@@ -35,6 +37,8 @@ export interface Target {
   readonly pid: number | undefined;
   /** The one certificate that is trusted, in PEM; for `https`. wrk trusts all. */
   readonly ca?: string | undefined;
+  /** What is asked for; the list of models unless given. */
+  readonly post?: { readonly path: string; readonly body: string };
 }
 
 /** A proxy as a target, with its password or with another credential. */
@@ -42,16 +46,21 @@ export function target(proxy: RunningProxy, authorization = proxy.authorization)
   return { url: proxy.url, authorization, pid: proxy.pid, ca: proxy.ca };
 }
 
-/** `connections` keep-alive connections that ask for `/api/tags` as fast as they are answered. */
+/** `connections` keep-alive connections that ask for `/api/tags`, or post, as fast as they are answered. */
 export async function saturate(
   bench: Bench,
-  { url, authorization, pid, ca }: Target,
+  { url, authorization, pid, ca, post }: Target,
   seconds: number,
   connections = 32,
 ): Promise<LoadResult> {
   const generate = hasProgram('wrk') ? wrk : nodeLoad;
   return observe(bench, pid, () =>
-    generate(bench, { url: `${url}/api/tags`, authorization, ca }, seconds, connections),
+    generate(
+      bench,
+      { url: `${url}${post?.path ?? '/api/tags'}`, authorization, ca, body: post?.body },
+      seconds,
+      connections,
+    ),
   );
 }
 
@@ -90,12 +99,13 @@ type Generated = Omit<LoadResult, keyof CoreUse>;
 
 async function wrk(
   bench: Bench,
-  { url, authorization }: Source,
+  { url, authorization, body }: Source,
   seconds: number,
   connections: number,
 ): Promise<Generated> {
+  const script = body === undefined ? [] : ['-s', await postScript(bench, body)];
   const header = authorization === undefined ? [] : ['-H', `Authorization: ${authorization}`];
-  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '20s', '--latency', ...header, url];
+  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '20s', '--latency', ...header, ...script, url];
   const output = await bench.processes.run('wrk', args, { timeoutMs: (seconds + 20) * 1000 });
   const counts = [...output.matchAll(/(?:connect|read|write|timeout|Non-2xx or 3xx responses:?) (\d+)/g)];
   return {
@@ -106,6 +116,17 @@ async function wrk(
   };
 }
 
+/** wrk takes a method and a body from a script alone. */
+async function postScript({ processes }: Bench, body: string): Promise<string> {
+  const file = join(await processes.folder('wrk'), 'post.lua');
+  const json = body.replace(/[\\"]/g, '\\$&');
+  await writeFile(
+    file,
+    `wrk.method = "POST"\nwrk.body = "${json}"\nwrk.headers["Content-Type"] = "application/json"\n`,
+  );
+  return file;
+}
+
 function milliseconds(text = ''): number {
   const [, value, unit = 'ms'] = /^([\d.]+)(us|ms|s|m)$/.exec(text) ?? [];
   return Number(value) * ({ us: 0.001, ms: 1, s: 1000, m: 60_000 }[unit] ?? Number.NaN);
@@ -114,13 +135,16 @@ function milliseconds(text = ''): number {
 /** Where there is no wrk: raw sockets, because Node's own client costs more than the proxies under test. */
 async function nodeLoad(
   bench: Bench,
-  { url, authorization, ca }: Source,
+  { url, authorization, ca, body }: Source,
   seconds: number,
   connections: number,
 ): Promise<Generated> {
   const { protocol, hostname, port, pathname, host } = new URL(url);
   const header = authorization === undefined ? '' : `Authorization: ${authorization}\r\n`;
-  const request = Buffer.from(`GET ${pathname} HTTP/1.1\r\nHost: ${host}\r\n${header}\r\n`);
+  const posted =
+    body === undefined ? '' : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
+  const method = body === undefined ? 'GET' : 'POST';
+  const request = Buffer.from(`${method} ${pathname} HTTP/1.1\r\nHost: ${host}\r\n${header}${posted}\r\n${body ?? ''}`);
   const latencies: number[] = [];
   let failures = 0;
   let running = true;

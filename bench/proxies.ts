@@ -110,6 +110,8 @@ export class Proxies {
         processes.run(process.execPath, [cli, ...args, '--data', data], { input });
       await run(['user', 'add', userName, '--password-stdin'], `${password}\n`);
       key = (await run(['key', 'add', userName])).trim();
+      // Caddy and nginx hold nobody back either; what turns cost is a row of its own.
+      await writeFile(join(data, 'policy.json'), JSON.stringify({ queue: { concurrency: 1_024 } }), { mode: 0o600 });
     }
     if (hasProgram('caddy')) {
       kinds.push('caddy');

@@ -21,6 +21,7 @@ import { connector } from './rows/connector.ts';
 import { handshakes } from './rows/handshakes.ts';
 import { hostDelay } from './rows/hostDelay.ts';
 import { memory } from './rows/memory.ts';
+import { policy } from './rows/policy.ts';
 import { requests } from './rows/requests.ts';
 import { sizes } from './rows/sizes.ts';
 import { streams } from './rows/streams.ts';
@@ -44,6 +45,7 @@ const rows: readonly Row[] = [
   tlsRequests,
   tlsStreams,
   connector,
+  policy,
   sizes,
   activation,
 ];

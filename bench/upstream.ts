@@ -6,6 +6,7 @@
  *   the next after a random part of EVERY ms and then one each EVERY ms, so that 128 streams do not tick together.
  *   `hold` sends one record and then one for each `tick` message of the parent.
  *   Every record carries the time at which it was written.
+ * - `POST /api/blobs/…`: as `/api/generate`, so that a route whose body is not read can be compared with one whose is.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { microseconds } from './clock.ts';
@@ -88,7 +89,7 @@ const server = createServer((req, res) => {
   res.socket?.setNoDelay(true);
   if (req.url === '/api/tags') {
     res.writeHead(200, tagsHead).end(tags);
-  } else if (req.url === '/api/generate') {
+  } else if (req.url === '/api/generate' || req.url?.startsWith('/api/blobs/')) {
     generate(req, res);
   } else {
     res.writeHead(200, { 'content-type': 'text/plain' }).end('Ollama is running');
