@@ -1,4 +1,5 @@
 import { commands, type ExtensionContext, window } from 'vscode';
+import { applyPolicyChanges } from './vscode/applyPolicy.ts';
 import { createCommandContext } from './vscode/commandContext.ts';
 import { registerCommands } from './vscode/commands/register.ts';
 import { ContextKeys } from './vscode/contextKeys.ts';
@@ -42,6 +43,7 @@ export function activate(context: ExtensionContext): void {
     presentState(guard, statusBar, keys, log),
     showFailures(guard, log),
     offerRestartOnNewSettings(guard),
+    applyPolicyChanges(guard, log),
     tellOfJoins(guard),
     openInviteLinks(),
     ...registerViews(guard, upstream),

@@ -1,18 +1,12 @@
-import { unwatchFile, watchFile } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { lock } from 'proper-lockfile';
 import writeFileAtomic from 'write-file-atomic';
 import * as z from 'zod/mini';
 import { GuardError, systemErrorCode } from '../guard/errors.ts';
 import { dataUnavailable } from './dataFolder.ts';
+import { followFile } from './followFile.ts';
 
 const version = 1;
-
-/** How often a running command looks for what another process changed, in milliseconds. */
-const pollMs = 500;
-
-/** A change is known to the guard that runs after this long, in milliseconds. */
-export const seenAfterMs = 2 * pollMs;
 
 /** A list in the data folder: versioned, checked when read, written whole or not at all, for its owner alone. */
 export class DataFile<Entry> {
@@ -89,29 +83,7 @@ export class DataFile<Entry> {
     const look = async () => {
       if ((await this.#readText()) !== this.#seen) onChange(await this.read());
     };
-    let again: NodeJS.Timeout | undefined;
-    let isFailing = false;
-    const changed = (): void => {
-      clearTimeout(again);
-      look().then(
-        () => {
-          isFailing = false;
-        },
-        (error: unknown) => {
-          // Nobody tells of this change a second time, and it may be that a user was removed.
-          again = setTimeout(changed, pollMs).unref();
-          if (!isFailing) onProblem(error);
-          isFailing = true;
-        },
-      );
-    };
-    watchFile(this.path, { interval: pollMs }, changed);
-    // What changed between the last read and now would go unseen.
-    changed();
-    return () => {
-      clearTimeout(again);
-      unwatchFile(this.path, changed);
-    };
+    return followFile(this.path, look, onProblem);
   }
 
   #entriesIn(text: string): readonly Entry[] {

@@ -5,11 +5,12 @@ import { createInvite } from '../guard/identity/invite.ts';
 import { applyEdit } from '../guard/identity/userEdit.ts';
 import { createUser, isTaken, type User, whyBarred } from '../guard/identity/users.ts';
 import { editorLink, type Invite, pageLink } from '../guard/share/inviteLink.ts';
-import { seenAfterMs } from './dataFile.ts';
 import { type EndpointRecord, isRunning } from './endpointFile.ts';
+import { seenAfterMs } from './followFile.ts';
 import { isForThisComputer, reachOf } from './reach.ts';
 import type { Terminal } from './terminal.ts';
 import type { UsersFile } from './usersFile.ts';
+import { moment } from './words.ts';
 
 const editorScheme = 'vscode';
 const extensionId = 'ollama-guard.ollama-guard';
@@ -57,7 +58,7 @@ export async function invite(
   // Whoever is handed the link may be a script, and faster than the guard looks.
   await sleep(seenAfterMs);
   const role = users.find((user) => user.name === name)?.role;
-  terminal.say(`Invite for ${name} (${role}). It works once, until ${inWords(record.expiresAt)}:`);
+  terminal.say(`Invite for ${name} (${role}). It works once, until ${moment(record.expiresAt)}:`);
   terminal.out(pageLink(made));
   terminal.say(`In VS Code: ${editorLink(editorScheme, extensionId, made)}`);
   if (isForThisComputer(endpoint)) {
@@ -90,9 +91,4 @@ function withInvitee(users: readonly User[], { name, role }: InviteRequest): rea
 
 function fits(picture: string, { columns }: Terminal): boolean {
   return columns !== undefined && picture.split('\n').every((line) => line.length <= columns);
-}
-
-/** Such as `2026-12-31 14:00 UTC`. */
-function inWords(time: string): string {
-  return `${time.slice(0, 16).replace('T', ' ')} UTC`;
 }

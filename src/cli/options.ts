@@ -1,5 +1,7 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import { modelGlob } from '../guard/policy/policyDocument.ts';
 import { parseDuration } from '../guard/share/duration.ts';
+import { defaultDataFolder } from './dataFolder.ts';
 
 /** Where to listen. */
 export interface Listen {
@@ -28,6 +30,18 @@ export function parsePort(text: string): number {
   return port;
 }
 
+/** A whole number above zero, or `none`. */
+export function parseLimit(text: string): number | 'none' {
+  return text === 'none' ? text : parsePositive(text);
+}
+
+/** Names of models with commas between them, in which `*` and `?` stand for others. */
+export function parseModels(text: string): readonly string[] {
+  const globs = text.split(',').map((glob) => glob.trim());
+  if (globs.every((glob) => modelGlob.safeParse(glob).success)) return globs;
+  throw new InvalidArgumentError("Write names of models, such as 'llama3*,qwen*', in which * stands for anything.");
+}
+
 /** Milliseconds in a duration. */
 export function parseLifetime(text: string): number {
   const milliseconds = parseDuration(text);
@@ -38,4 +52,14 @@ export function parseLifetime(text: string): number {
 /** Collects the values of an option that is given several times. */
 export function collect(value: string, previous: readonly string[]): readonly string[] {
   return [...previous, value];
+}
+
+/** Which data folder a command works on. */
+export interface DataOption {
+  readonly data: string;
+}
+
+/** `--data`. */
+export function dataOption(): Option {
+  return new Option('--data <folder>', 'where users are kept').env('OLLAMA_GUARD_DATA').default(defaultDataFolder());
 }

@@ -1,50 +1,41 @@
 import { Command, Option } from 'commander';
 import { MiB, parseConfig } from '../guard/config.ts';
 import { applyEdit } from '../guard/identity/userEdit.ts';
-import { roleNames } from '../guard/policy/policy.ts';
 import { trustOf } from '../guard/share/trust.ts';
 import type { Endpoint } from '../guard/state.ts';
-import { HashClient } from '../threads/hashClient.ts';
 import { printAuthority } from './ca.ts';
 import { curlFor } from './curl.ts';
-import { dataUnavailable, defaultDataFolder, openDataFolder } from './dataFolder.ts';
+import { dataUnavailable, openDataFolder } from './dataFolder.ts';
 import { EndpointFile } from './endpointFile.ts';
 import { invite } from './invite.ts';
 import { join, leave, listJoined } from './join.ts';
 import { JoinedFile } from './joinedFile.ts';
 import type { LogFormat } from './log.ts';
-import { collect, type Listen, parseLifetime, parseListen, parsePort, parsePositive } from './options.ts';
+import {
+  collect,
+  type DataOption,
+  dataOption,
+  type Listen,
+  parseLifetime,
+  parseListen,
+  parsePort,
+  parsePositive,
+} from './options.ts';
+import { followPolicy, PolicyFile } from './policyFile.ts';
+import { addPolicyCommands } from './policyProgram.ts';
 import { announcementOf, certifiedNames, reachOf } from './reach.ts';
+import { demandRole } from './roles.ts';
 import { serve } from './serve.ts';
 import type { Terminal } from './terminal.ts';
 import { addTlsFlags, keepHmacKey, type TlsFlags, tlsConfigOf } from './tlsFlags.ts';
 import { tryOut } from './tryOut.ts';
 import { UsageError } from './usageError.ts';
-import {
-  keyAdd,
-  keyList,
-  keyRevoke,
-  type PasswordSource,
-  type UserCommandPorts,
-  userAdd,
-  userList,
-  userPasswd,
-  userRemove,
-} from './users.ts';
+import { addUserCommands } from './userProgram.ts';
 import { UsersFile } from './usersFile.ts';
 import { createVaultFiles } from './vaultFiles.ts';
 
 const defaultListen = '127.0.0.1:11435';
 const defaultUpstream = 'http://127.0.0.1:11434';
-
-interface DataOption {
-  readonly data: string;
-}
-
-interface PasswordOptions {
-  readonly passwordStdin?: true;
-  readonly hashStdin?: true;
-}
 
 /** The command line: every command, its arguments and what runs it. */
 export function createProgram(terminal: Terminal, version: string): Command {
@@ -54,13 +45,6 @@ export function createProgram(terminal: Terminal, version: string): Command {
     .showHelpAfterError('Run "ollama-guard --help" for what there is.')
     .configureOutput({ writeErr: (text) => terminal.say(text.trimEnd()) })
     .exitOverride();
-
-  /** Runs a command on users, with the hash thread at hand as long as it takes. */
-  const withUsers = async ({ data }: DataOption, run: (ports: UserCommandPorts) => Promise<void>) => {
-    const file = new UsersFile(await openDataFolder(data));
-    const hash = new HashClient(({ message }) => terminal.say(message));
-    await run({ file, terminal, hashPassword: (password) => hash.hash(password) }).finally(() => hash.stop());
-  };
 
   program
     .command('try')
@@ -90,9 +74,11 @@ export function createProgram(terminal: Terminal, version: string): Command {
       const file = new UsersFile(folder);
       const endpointFile = new EndpointFile(folder);
       const vault = createVaultFiles(folder);
+      const policyFile = PolicyFile.in(folder);
       const config = parseConfig({
         ...options.listen,
         upstream: options.upstream,
+        policy: (await policyFile.read()) ?? {},
         allowedHosts: options.allowHost,
         allowedOrigins: options.allowOrigin,
         maxBodyBytes: options.maxBody * MiB,
@@ -111,17 +97,19 @@ export function createProgram(terminal: Terminal, version: string): Command {
         vault,
         redeemInvite: (inviteId, key) =>
           file.update((users) => applyEdit(users, { kind: 'redeem-invite', inviteId, key })),
-        onListening: async (endpoint, setUsers) => {
+        onListening: async (endpoint, guard) => {
           await record(endpoint);
-          const unwatch = file.watch(setUsers, (error) =>
+          const unwatch = file.watch(guard.setUsers, (error) =>
             terminal.say(`${(error as Error).message} The users stay as they were.`),
           );
+          const unwatchPolicy = followPolicy(policyFile, guard.setPolicy, terminal);
           terminal.out(`listening on ${endpoint.url}`);
           for (const line of announcementOf(endpoint, config)) terminal.say(line);
           return {
             onTls: (changed) => void record(changed),
             done: async () => {
               unwatch();
+              unwatchPolicy();
               await endpointFile.remove();
             },
           };
@@ -129,57 +117,8 @@ export function createProgram(terminal: Terminal, version: string): Command {
       });
     });
 
-  const user = program.command('user').description('add, list, change and remove users');
-  passwordOptions(user.command('add <name>').description('add a user; prints a generated password unless one is given'))
-    .addOption(new Option('--role <role>').choices(roleNames).default('member'))
-    .addOption(dataOption())
-    .action((name: string, options: DataOption & PasswordOptions & { role: string }) =>
-      withUsers(options, (ports) => userAdd(ports, name, options.role, passwordSource(options))),
-    );
-  user
-    .command('list')
-    .description('list the users')
-    .option('--json', 'as JSON')
-    .addOption(dataOption())
-    .action((options: DataOption & { json?: true }) =>
-      withUsers(options, (ports) => userList(ports, options.json === true)),
-    );
-  user
-    .command('remove <name>')
-    .description('remove a user and end its streams')
-    .addOption(dataOption())
-    .action((name: string, options: DataOption) => withUsers(options, (ports) => userRemove(ports, name)));
-  passwordOptions(user.command('passwd <name>').description('give a user a new password'))
-    .addOption(dataOption())
-    .action((name: string, options: DataOption & PasswordOptions) =>
-      withUsers(options, (ports) => userPasswd(ports, name, passwordSource(options))),
-    );
-
-  const key = program.command('key').description('add, list and revoke API keys');
-  key
-    .command('add <user>')
-    .description('make an API key; prints it once')
-    .option('--label <label>', 'what it is for', '')
-    .addOption(
-      new Option('--expires <time>', 'stops working after this time, such as 30d or 12h').argParser(parseLifetime),
-    )
-    .addOption(dataOption())
-    .action((name: string, options: DataOption & { label: string; expires?: number }) =>
-      withUsers(options, (ports) => keyAdd(ports, name, options.label, options.expires)),
-    );
-  key
-    .command('list [user]')
-    .description('list API keys')
-    .option('--json', 'as JSON')
-    .addOption(dataOption())
-    .action((name: string | undefined, options: DataOption & { json?: true }) =>
-      withUsers(options, (ports) => keyList(ports, name, options.json === true)),
-    );
-  key
-    .command('revoke <id>')
-    .description('revoke an API key and end its streams')
-    .addOption(dataOption())
-    .action((id: string, options: DataOption) => withUsers(options, (ports) => keyRevoke(ports, id)));
+  addUserCommands(program, terminal);
+  addPolicyCommands(program, terminal);
 
   program
     .command('curl [user]')
@@ -208,7 +147,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
   program
     .command('invite <name>')
     .description('print a link that gives a teammate an API key, once; makes the user if there is none')
-    .addOption(new Option('--role <role>', 'of a new user; member unless given').choices(roleNames))
+    .option('--role <role>', 'of a new user; member unless given')
     .addOption(
       new Option('--expires <time>', 'the API key stops working after this time, such as 7d').argParser(parseLifetime),
     )
@@ -216,6 +155,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
     .action(async (name: string, options: DataOption & { role?: string; expires?: number }) => {
       const folder = await openDataFolder(options.data);
       const { role, expires } = options;
+      await demandRole(PolicyFile.in(folder), role);
       await invite(
         { file: new UsersFile(folder), terminal },
         { name, ...(role && { role }), ...(expires && { accessMs: expires }) },
@@ -270,23 +210,6 @@ interface ServeFlags extends DataOption, TlsFlags {
   readonly logFormat: LogFormat;
 }
 
-function dataOption(): Option {
-  return new Option('--data <folder>', 'where users are kept').env('OLLAMA_GUARD_DATA').default(defaultDataFolder());
-}
-
 function allowHostOption(description: string): Option {
   return new Option('--allow-host <name>', description).default([]).argParser(collect);
-}
-
-function passwordOptions(command: Command): Command {
-  return command
-    .option('--password-stdin', 'read the password from standard input')
-    .addOption(
-      new Option('--hash-stdin', 'read a bcrypt hash (htpasswd, Caddy) from standard input').conflicts('passwordStdin'),
-    );
-}
-
-function passwordSource({ passwordStdin, hashStdin }: PasswordOptions): PasswordSource {
-  if (hashStdin) return 'hash';
-  return passwordStdin ? 'stdin' : 'generate';
 }

@@ -5,6 +5,7 @@ import { GuardError } from '../guard/errors.ts';
 import { upstreamAnswers } from '../guard/forward/probe.ts';
 import type { ApiKeyRecord, User } from '../guard/identity/users.ts';
 import { inEnglish } from '../guard/message.ts';
+import type { PolicyDocument } from '../guard/policy/policyDocument.ts';
 import type { Endpoint, GuardState } from '../guard/state.ts';
 import type { EndpointTls } from '../guard/tls/certificate.ts';
 import type { Vault } from '../guard/tls/vault.ts';
@@ -16,6 +17,12 @@ import type { Terminal } from './terminal.ts';
 const drainMs = 10_000;
 
 const probeTimeoutMs = 3_000;
+
+/** What can be changed of a guard that runs. */
+export interface RunningGuard {
+  readonly setUsers: (users: readonly User[]) => void;
+  readonly setPolicy: (policy: PolicyDocument) => void;
+}
 
 /** What `serve` and `try` run with. */
 export interface ServeOptions {
@@ -29,7 +36,7 @@ export interface ServeOptions {
   /** Called once the guard listens; what it returns is called when the guard has stopped. */
   readonly onListening: (
     endpoint: Endpoint,
-    setUsers: (users: readonly User[]) => void,
+    guard: RunningGuard,
   ) => Promise<{
     /** Called when the endpoint has another certificate. */
     readonly onTls: (endpoint: Endpoint) => void;
@@ -80,7 +87,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   try {
     const state = await host.start(config, users);
     if (state.status !== 'running') throw await broken.promise;
-    const listening = await onListening(state, (changed) => host.setUsers(changed));
+    const listening = await onListening(state, {
+      setUsers: (changed) => host.setUsers(changed),
+      setPolicy: (changed) => host.setPolicy(changed),
+    });
     onTls = listening.onTls;
     if (host.state.status === 'running' && host.state.tls !== state.tls) onTls(host.state);
     if (!(await upstreamAnswers(config.upstream, probeTimeoutMs))) {

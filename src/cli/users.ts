@@ -3,19 +3,28 @@ import { bcryptHash, checkPassword, generatePassword } from '../guard/identity/p
 import {
   addApiKey,
   addUser,
+  changeUser,
   findUser,
   isExpired,
+  isTaken,
   removeUser,
   revokeApiKey,
   setPasswordHash,
   type User,
 } from '../guard/identity/users.ts';
+import { type AccessFlags, changeOf } from './accessFlags.ts';
+import { accessWords } from './accessWords.ts';
+import type { PolicyFile } from './policyFile.ts';
+import { demandRole } from './roles.ts';
 import { readPassword, type Terminal } from './terminal.ts';
+import { UsageError } from './usageError.ts';
 import type { UsersFile } from './usersFile.ts';
+import { counted } from './words.ts';
 
 /** What commands on users work with. */
 export interface UserCommandPorts {
   readonly file: UsersFile;
+  readonly policy: PolicyFile;
   readonly terminal: Terminal;
   hashPassword(password: string): Promise<string>;
 }
@@ -23,19 +32,76 @@ export interface UserCommandPorts {
 /** Where a password comes from: `generate` prints a new one, `stdin` reads one, `hash` reads a bcrypt hash. */
 export type PasswordSource = 'generate' | 'stdin' | 'hash';
 
-/** `ollama-guard user add`. */
+/** Of a name that is there to be let in by nothing. */
+const leastRole = 'viewer';
+
+/**
+ * `ollama-guard user add`.
+ *
+ * @param source `none` for a user who signs in otherwise.
+ */
 export async function userAdd(
   ports: UserCommandPorts,
   name: string,
-  role: string,
-  source: PasswordSource,
+  flags: AccessFlags & { readonly role: string },
+  source: PasswordSource | 'none',
 ): Promise<void> {
+  const { file, policy, terminal } = ports;
+  const { role } = flags;
+  await demandRole(policy, role);
+  const added = (users: readonly User[], passwordHash?: string) =>
+    changeUser(addUser(users, name, role, passwordHash), name, changeOf({}, flags, Date.now()));
   // Tried before the slow hash, so that a bad name is told at once; the update tries again under its lock.
-  addUser(await ports.file.read(), name, role, undefined);
-  const password = await newPassword(ports, source);
-  await ports.file.update((current) => addUser(current, name, role, password.hash));
-  ports.terminal.say(`Added ${name} as ${role}.`);
-  showOnce(ports.terminal, 'Password', password.generated);
+  added(await file.read());
+  const password = source === 'none' ? undefined : await newPassword(ports, source);
+  await file.update((users) => added(users, password?.hash));
+  terminal.say(`Added ${name} as ${role}.`);
+  if (source === 'none') terminal.say(`Give it an API key: ollama-guard key add ${name}`);
+  showOnce(terminal, 'Password', password?.generated);
+}
+
+/** `ollama-guard user set`. */
+export async function userSet(
+  { file, policy, terminal }: UserCommandPorts,
+  name: string,
+  flags: AccessFlags,
+): Promise<void> {
+  if (Object.keys(changeOf({}, flags, 0)).length === 0) {
+    throw new UsageError(
+      'Say what to change: --role, --models, --deny-models, --all-models, --expires, --no-expiry, --rpm, ' +
+        '--tokens-per-minute, --tokens-per-day or --concurrent.',
+    );
+  }
+  await demandRole(policy, flags.role);
+  const now = Date.now();
+  const users = await file.update((before) => changeUser(before, name, changeOf(findUser(before, name), flags, now)));
+  const user = findUser(users, name);
+  terminal.say(`${name} is ${[user.role, ...accessWords(user, now)].join('; ')}.`);
+}
+
+/**
+ * `ollama-guard user disable`. Where people come by JSON Web Token, a name that is in no list can be somebody's: its
+ * record then is there to be disabled.
+ */
+export async function userDisable({ file, policy, terminal }: UserCommandPorts, name: string): Promise<void> {
+  const isListed = isTaken(await file.read(), name);
+  const mayHaveToken = !isListed && ((await policy.read())?.issuers ?? []).length > 0;
+  let isNew = false;
+  await file.update((users) => {
+    isNew = mayHaveToken && !isTaken(users, name);
+    return changeUser(isNew ? addUser(users, name, leastRole) : users, name, { disabled: true });
+  });
+  terminal.say(
+    isNew
+      ? `Disabled the name ${name}: it was in no list of users, and no token of that name is let in from now on.`
+      : `Disabled ${name}.`,
+  );
+}
+
+/** `ollama-guard user enable`. */
+export async function userEnable({ file, terminal }: UserCommandPorts, name: string): Promise<void> {
+  await file.update((users) => changeUser(users, name, { disabled: null }));
+  terminal.say(`Enabled ${name}.`);
 }
 
 /** `ollama-guard user passwd`. */
@@ -56,20 +122,41 @@ export async function userRemove({ file, terminal }: UserCommandPorts, name: str
 /** `ollama-guard user list`. */
 export async function userList({ file, terminal }: UserCommandPorts, json: boolean): Promise<void> {
   const now = Date.now();
-  const users = (await file.read()).map(({ name, role, passwordHash, keys, invites = [], createdAt, expiresAt }) => ({
+  const users = await file.read();
+  if (json)
+    terminal.out(
+      JSON.stringify(
+        users.map((user) => listed(user, now)),
+        undefined,
+        2,
+      ),
+    );
+  else for (const user of users) terminal.out(line(user, now));
+}
+
+/** A user without what it is verified by. */
+function listed(user: User, now: number) {
+  const { name, role, passwordHash, keys, publicKeys = [], invites = [], createdAt, expiresAt, models, limits } = user;
+  return {
     name,
     role,
     password: passwordHash !== undefined,
     keys: keys.length,
+    publicKeys: publicKeys.length,
     /** Those that can still be used. */
     invites: invites.filter((invite) => !isExpired(invite, now)).length,
     createdAt,
     ...(expiresAt && { expiresAt }),
-  }));
-  if (json) terminal.out(JSON.stringify(users, undefined, 2));
-  else
-    for (const { name, role, keys } of users)
-      terminal.out(`${name}\t${role}\t${keys} API ${keys === 1 ? 'key' : 'keys'}`);
+    disabled: user.disabled === true,
+    ...(models && { models }),
+    ...(limits && { limits }),
+  };
+}
+
+function line(user: User, now: number): string {
+  const { name, role, keys, publicKeys = [] } = user;
+  const publicKeyWords = publicKeys.length === 0 ? [] : [counted(publicKeys.length, 'public key')];
+  return [name, role, counted(keys.length, 'API key'), ...publicKeyWords, ...accessWords(user, now)].join('\t');
 }
 
 /** `ollama-guard key add`. */

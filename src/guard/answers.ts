@@ -17,8 +17,12 @@ const refusals = {
   'bad-model': [400, 'This is not the name of a model.'],
   'unexpected-body': [400, 'This method and path take no body.'],
   unauthenticated: [401, 'Sign in with a user name and password, or with an API key as a Bearer token.'],
+  // 403, because the ollama command line shows the words of any refusal but a 401.
+  'not-signed': [
+    403,
+    'The ollama command signs in with OLLAMA_AUTH=1 in its environment, once the owner of this endpoint has your ~/.ollama/id_ed25519.pub, and while the clock of your computer is right.',
+  ],
   'access-ended': [403, 'Your access to this endpoint has ended. Ask its owner for a new invite.'],
-  // 403, because the ollama command line shows the words of no other refusal.
   'endpoint-unknown': [
     403,
     'What answers there is not the endpoint you joined, or its certificate has run out. Ask its owner for a new invite.',
@@ -110,6 +114,11 @@ export function refusalStatus(code: RefusalCode): number {
   return refusals[code][0];
 }
 
+/** The words of a refusal. */
+export function refusalMessage(code: RefusalCode): string {
+  return refusals[code][1];
+}
+
 /** The body of a refusal as JSON text, in the dialect of the path that was called (reference: Ollama's errors.mdx). */
 export function refusalBody(code: RefusalCode, path: string): string {
   const [status, message] = refusals[code];
@@ -128,6 +137,16 @@ export interface RefusalDetails {
   readonly close?: boolean;
 }
 
+/**
+ * What a caller is told. The ollama command line shows no words of a 401 (`checkError` in api/client.go): where it comes
+ * without a scheme in `Authorization`, as it always does itself, and not behind a connector, it gets a refusal that it
+ * shows. The User-Agent chooses the words, and never who gets in (SEC-27).
+ */
+function wordsFor({ headers }: IncomingMessage, code: RefusalCode): RefusalCode {
+  const isCommandLine = /^ollama\//.test(headers['user-agent'] ?? '') && !headers.authorization?.includes(' ');
+  return code === 'unauthenticated' && isCommandLine ? 'not-signed' : code;
+}
+
 /** The rest of a refused request is read and thrown away for this long, in milliseconds. */
 const discardMs = 10_000;
 
@@ -138,8 +157,9 @@ const discardMs = 10_000;
  */
 export function refuse(res: ServerResponse, code: RefusalCode, path: string, details: RefusalDetails = {}): void {
   if (res.headersSent || res.destroyed) return;
-  const body = refusalBody(code, path);
-  res.statusCode = refusalStatus(code);
+  const told = wordsFor(res.req, code);
+  const body = refusalBody(told, path);
+  res.statusCode = refusalStatus(told);
   res.setHeader('content-type', 'application/json; charset=utf-8');
   res.setHeader('content-length', Buffer.byteLength(body));
   res.setHeader('cache-control', 'no-store');

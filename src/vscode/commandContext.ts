@@ -14,7 +14,7 @@ export function createCommandContext(
     ...common,
     extensionId: extension.extension.id,
     forgetAuthority: () => forgetAuthority(extension.secrets, extension.globalState),
-    copied: () => walkthrough.done('send'),
+    done: (step) => walkthrough.done(step),
     openDocs: async (page, heading = '') => {
       const uri = Uri.joinPath(extension.extensionUri, 'docs', `${page}.md`).with({ fragment: slug(heading) });
       await commands.executeCommand('markdown.showPreview', uri);
@@ -22,6 +22,10 @@ export function createCommandContext(
     openSettings: async (name) => {
       const query = name === undefined ? `@ext:${extension.extension.id}` : `${settingsSection}.${name}`;
       await commands.executeCommand('workbench.action.openSettings', query);
+    },
+    openPolicy: async () => {
+      const revealSetting = { key: `${settingsSection}.policy`, edit: true };
+      await commands.executeCommand('workbench.action.openSettingsJson', { revealSetting });
     },
     openWalkthrough: async () => {
       await commands.executeCommand('workbench.action.openWalkthrough', walkthroughId, false);

@@ -4,6 +4,7 @@ import type { JoinedEndpoint } from '../connector/joined.ts';
 import { GuardError } from '../guard/errors.ts';
 import type { UserEdit } from '../guard/identity/userEdit.ts';
 import type { User } from '../guard/identity/users.ts';
+import type { PolicyDocument } from '../guard/policy/policyDocument.ts';
 import type { SharePlan } from '../guard/share/sharing.ts';
 import type { Endpoint, GuardState } from '../guard/state.ts';
 import type { Vault } from '../guard/tls/vault.ts';
@@ -15,7 +16,7 @@ import type { Snapshot } from '../windows/messages.ts';
 import { contextKeys } from './ids.ts';
 import type { Log } from './log.ts';
 import type { SecretUsers } from './secretUsers.ts';
-import { readGuardConfig } from './settings.ts';
+import { readGuardConfig, readPolicy } from './settings.ts';
 import { errorWords } from './words.ts';
 
 /** One change of the users stores several secrets, and each is announced. */
@@ -105,6 +106,20 @@ export class GuardService implements Disposable {
     return state.status === 'running' || state.status === 'following' ? state : undefined;
   }
 
+  /** Whether it is this window that runs the guard. */
+  get isHere(): boolean {
+    return this.#group.isOwner;
+  }
+
+  /**
+   * The policy that the guard goes by; of the settings while none runs.
+   *
+   * @throws GuardError `policy-invalid`.
+   */
+  get policy(): PolicyDocument {
+    return this.#group.snapshot.wanted?.config.policy ?? readPolicy();
+  }
+
   /** Verifiers, as the owning window has them. */
   get users(): readonly User[] {
     return this.#group.snapshot.users;
@@ -152,6 +167,11 @@ export class GuardService implements Disposable {
   /** @throws GuardError what the edit throws; a running guard goes by it from the next request on. */
   async edit(edit: UserEdit): Promise<void> {
     await this.#group.edit(edit);
+  }
+
+  /** @throws GuardError `policy-invalid`; a running guard goes by the policy of the settings from the next request on. */
+  async applyPolicy(): Promise<void> {
+    await this.#group.setPolicy(readPolicy());
   }
 
   /** @throws GuardError what stands in the way. */

@@ -12,6 +12,13 @@ export const commands = {
   disableUser: 'ollamaGuard.disableUser',
   enableUser: 'ollamaGuard.enableUser',
   setExpiry: 'ollamaGuard.setExpiry',
+  editAccess: 'ollamaGuard.editAccess',
+  explainAccess: 'ollamaGuard.explainAccess',
+  editPolicy: 'ollamaGuard.editPolicy',
+  addPublicKey: 'ollamaGuard.addPublicKey',
+  removePublicKey: 'ollamaGuard.removePublicKey',
+  importPublicKeys: 'ollamaGuard.importPublicKeys',
+  exportPublicKeys: 'ollamaGuard.exportPublicKeys',
   copyCurl: 'ollamaGuard.copyCurl',
   copyForClient: 'ollamaGuard.copyForClient',
   copyAddress: 'ollamaGuard.copyAddress',
@@ -58,6 +65,7 @@ export const settingNames = [
   'allowedHosts',
   'allowedOrigins',
   'maxBodyMiB',
+  'policy',
   'logLevel',
 ] as const;
 
@@ -82,6 +90,8 @@ export const walkthroughSteps = {
   user: 'ollamaGuard.done.user',
   start: 'ollamaGuard.done.start',
   send: 'ollamaGuard.done.send',
+  access: 'ollamaGuard.done.access',
+  fair: 'ollamaGuard.done.fair',
 } as const;
 
 /** A step of the walkthrough. */

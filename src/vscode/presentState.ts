@@ -3,7 +3,7 @@ import type { GuardState } from '../guard/state.ts';
 import type { Snapshot } from '../windows/messages.ts';
 import type { ContextKeys } from './contextKeys.ts';
 import type { GuardService } from './guardService.ts';
-import { commands as commandIds, contextKeys, settingsSection } from './ids.ts';
+import { commands as commandIds, contextKeys, settingNames, settingsSection } from './ids.ts';
 import type { Log } from './log.ts';
 import { showError } from './messages.ts';
 import type { StatusBar } from './statusBar.ts';
@@ -65,11 +65,14 @@ export function showFailures(guard: GuardService, log: Log): Disposable {
   });
 }
 
+/** All but those that apply as soon as they change. */
+const readAtStart = settingNames.filter((name) => name !== 'logLevel' && name !== 'policy');
+
 /** Settings are read when the guard starts; says so when they change under a running one. */
 export function offerRestartOnNewSettings(guard: GuardService): Disposable {
   return workspace.onDidChangeConfiguration(async (event) => {
-    if (!event.affectsConfiguration(settingsSection) || guard.endpoint === undefined) return;
-    if (event.affectsConfiguration(`${settingsSection}.logLevel`)) return;
+    const affected = readAtStart.some((name) => event.affectsConfiguration(`${settingsSection}.${name}`));
+    if (!affected || guard.endpoint === undefined) return;
     const restart = l10n.t('Restart');
     const message = l10n.t('Ollama Guard goes by its new settings when it is started again.');
     if ((await window.showInformationMessage(message, restart)) === restart) {

@@ -2,6 +2,7 @@ import { workspace } from 'vscode';
 import * as z from 'zod/mini';
 import { type GuardConfig, MiB, parseConfig } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
+import { type PolicyDocument, parsePolicy } from '../guard/policy/policyDocument.ts';
 import { type SettingName, settingsSection } from './ids.ts';
 
 /** What the log shows: `debug` adds a line for every request. */
@@ -68,7 +69,24 @@ const settingOf: Readonly<Record<string, SettingName>> = {
   'tls.externalAccount': 'acmeExternalAccount',
 };
 
-/** @throws GuardError `config-invalid`, naming the setting. */
+/** Whether a policy is written at all, valid or not. */
+export function hasPolicy(): boolean {
+  return Object.keys(Object(read('policy'))).length > 0;
+}
+
+/** @throws GuardError `policy-invalid`, naming the setting and the place in it. */
+export function readPolicy(): PolicyDocument {
+  try {
+    return parsePolicy(read('policy'));
+  } catch (error) {
+    if (!GuardError.is(error, 'policy-invalid')) throw error;
+    const { text, args } = error.detail;
+    const place = args.place === 'policy' ? 'policy' : `policy.${args.place}`;
+    throw new GuardError(error.code, text, { args: { ...args, place: `${settingsSection}.${place}` } });
+  }
+}
+
+/** @throws GuardError `config-invalid` and `policy-invalid`, naming the setting. */
 export function readGuardConfig(): GuardConfig {
   const mebibytes = read('maxBodyMiB');
   try {
@@ -81,6 +99,7 @@ export function readGuardConfig(): GuardConfig {
       tls: readTls(),
       // Programs on this computer need no certificate for what never leaves it.
       plainOnLoopback: true,
+      policy: readPolicy(),
       maxBodyBytes: typeof mebibytes === 'number' ? Math.round(mebibytes * MiB) : mebibytes,
     });
   } catch (error) {

@@ -1,7 +1,9 @@
-import { type Disposable, type Tab, window } from 'vscode';
+import { type Disposable, type Tab, window, workspace } from 'vscode';
+import type { User } from '../guard/identity/users.ts';
 import type { ContextKeys } from './contextKeys.ts';
 import type { GuardService } from './guardService.ts';
-import { type WalkthroughStep, walkthroughSteps } from './ids.ts';
+import { settingsSection, type WalkthroughStep, walkthroughSteps } from './ids.ts';
+import { hasPolicy } from './settings.ts';
 import type { UpstreamWatch } from './upstreamWatch.ts';
 
 /** VS Code begins to listen a moment after it has opened the page, in milliseconds. */
@@ -24,13 +26,18 @@ export class Walkthrough implements Disposable {
     this.#subscriptions = [
       guard.onDidChange(({ state, users }) => {
         if (users !== undefined && users.length > 0) this.done('user');
+        if (users?.some(hasOwnAccess)) this.done('access');
         if (state !== undefined && guard.endpoint !== undefined) this.done('start');
       }),
       upstream.onDidChange((answers) => {
         if (answers) this.done('check');
       }),
+      workspace.onDidChangeConfiguration((event) => {
+        if (event.affectsConfiguration(`${settingsSection}.policy`)) this.#lookAtPolicy();
+      }),
       window.tabGroups.onDidChangeTabs(({ opened }) => this.#look(opened)),
     ];
+    this.#lookAtPolicy();
     this.#look(window.tabGroups.all.flatMap(({ tabs }) => tabs));
   }
 
@@ -38,6 +45,10 @@ export class Walkthrough implements Disposable {
   done(step: WalkthroughStep): void {
     this.#done.add(step);
     if (this.#listening) this.#tell();
+  }
+
+  #lookAtPolicy(): void {
+    if (hasPolicy()) this.done('fair');
   }
 
   /** The walkthrough is a page of VS Code's own, of no kind that extensions know. */
@@ -57,4 +68,9 @@ export class Walkthrough implements Disposable {
     clearTimeout(this.#timer);
     for (const subscription of this.#subscriptions) subscription.dispose();
   }
+}
+
+/** Whether somebody was given more or less than a role. */
+function hasOwnAccess({ models, limits, publicKeys }: User): boolean {
+  return [models, limits, publicKeys].some((own) => own !== undefined);
 }

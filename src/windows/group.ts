@@ -4,6 +4,7 @@ import type { GuardConfig } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
 import type { UserEdit } from '../guard/identity/userEdit.ts';
 import type { User } from '../guard/identity/users.ts';
+import type { PolicyDocument } from '../guard/policy/policyDocument.ts';
 import type { SharePlan } from '../guard/share/sharing.ts';
 import type { GuardState } from '../guard/state.ts';
 import type { Vault } from '../guard/tls/vault.ts';
@@ -158,6 +159,15 @@ export class Group {
   /** @throws GuardError what the edit throws; then nothing has changed. */
   edit(edit: UserEdit): Promise<void> {
     return this.#ask((owner) => owner.edit(edit));
+  }
+
+  /**
+   * Replaces the policy of a guard that runs or starts.
+   *
+   * @throws GuardError `policy-invalid`; then the one before stays.
+   */
+  setPolicy(policy: PolicyDocument): Promise<void> {
+    return this.#ask((owner) => owner.setPolicy(policy));
   }
 
   /** @throws GuardError what stands in the way of listening there. */
@@ -344,6 +354,7 @@ export class Group {
       stop: () => answer(() => owner.stop()),
       restart: (config) => answer(() => owner.restart(config)),
       edit: (edit) => answer(() => owner.edit(edit)),
+      setPolicy: (policy) => answer(() => owner.setPolicy(policy)),
       share: (config, plan) => answer(() => owner.share(config, plan)),
       pauseSharing: (paused) => answer(() => owner.pauseSharing(paused)),
       endSharing: () => answer(() => owner.endSharing()),
@@ -457,9 +468,11 @@ const alone: Membership & { role: 'owner' } = {
   close: async () => undefined,
 };
 
-/** Of all users and API keys. */
+/** Of all users, API keys and public keys. */
 function idsOf(users: readonly User[]): ReadonlySet<string> {
-  return new Set(users.flatMap(({ id, keys }) => [id, ...keys.map((key) => key.id)]));
+  return new Set(
+    users.flatMap(({ id, keys, publicKeys = [] }) => [id, ...[...keys, ...publicKeys].map((key) => key.id)]),
+  );
 }
 
 /** Resolves when the signal fires. */

@@ -3,13 +3,14 @@ import type { GuardConfig } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
 import type { UserEdit } from '../guard/identity/userEdit.ts';
 import type { User } from '../guard/identity/users.ts';
+import type { PolicyDocument } from '../guard/policy/policyDocument.ts';
 import type { SharePlan, Sharing } from '../guard/share/sharing.ts';
 import type { GuardState } from '../guard/state.ts';
 import type { Activity } from '../guard/usage/activity.ts';
 import { type Failure, failureOf, throwFailure } from '../threads/messages.ts';
 
 /** Windows of another protocol do not talk to each other. Count up when anything in this file changes its meaning. */
-export const protocol = 2;
+export const protocol = 3;
 
 /** What is meant to be running, so that another window can go on with it. */
 export interface Wanted {
@@ -44,6 +45,8 @@ export interface OwnerFunctions {
   stop(): Promise<Outcome>;
   restart(config: GuardConfig): Promise<Outcome>;
   edit(edit: UserEdit): Promise<Outcome>;
+  /** Replaces the policy of a guard that runs or starts. */
+  setPolicy(policy: PolicyDocument): Promise<Outcome>;
   share(config: GuardConfig, plan: SharePlan): Promise<Outcome>;
   pauseSharing(paused: boolean): Promise<Outcome>;
   endSharing(): Promise<Outcome>;

@@ -5,6 +5,7 @@ import { type GuardConfig, isLoopback, parseConfig } from '../guard/config.ts';
 import { canonicalAddress } from '../guard/entry/address.ts';
 import { GuardError } from '../guard/errors.ts';
 import type { UserEdit } from '../guard/identity/userEdit.ts';
+import { type PolicyDocument, parsePolicy } from '../guard/policy/policyDocument.ts';
 import { reaches } from '../guard/share/sharedAddress.ts';
 import type { SharePlan, Sharing } from '../guard/share/sharing.ts';
 import type { GuardState } from '../guard/state.ts';
@@ -48,7 +49,7 @@ export class Owner implements OwnerFunctions {
   readonly #ports: OwnerPorts;
   readonly #now: () => number;
   readonly #interfaces: () => Interfaces;
-  /** What the guard was started with; undefined unless it is meant to be running. */
+  /** What the guard was started with, and its policy as it is now; undefined unless it is meant to be running. */
   #config: GuardConfig | undefined;
   /** What the step under way is to end in, should this window not live to see it. */
   #coming: Wanted | undefined;
@@ -106,6 +107,17 @@ export class Owner implements OwnerFunctions {
 
   edit(edit: UserEdit): Promise<Outcome> {
     return this.#unlessClosed(() => this.#ports.users.edit(edit));
+  }
+
+  /** Whoever goes on with the guard goes by it too: it is part of what is wanted. */
+  setPolicy(policy: PolicyDocument): Promise<Outcome> {
+    return this.#inTurn(async () => {
+      // It may come from another window.
+      const checked = parsePolicy(policy);
+      if (this.#config === undefined) return;
+      this.#config = { ...this.#config, policy: checked };
+      this.#ports.host.setPolicy(checked);
+    });
   }
 
   join(link: string): Promise<Outcome> {

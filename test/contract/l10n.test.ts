@@ -26,6 +26,7 @@ const passedOn: readonly string[] = [
   'src/checkup/findings.ts text: text',
   'src/connector/redeem.ts error: z . string ( )',
   'src/guard/errors.ts text: text',
+  'src/guard/identity/authorizedKeys.ts text: text',
   'src/guard/identity/users.ts new GuardError: problem',
   'src/guard/message.ts text: text',
   'src/threads/guardHost.ts failureOf: ',
@@ -44,7 +45,16 @@ const passedOn: readonly string[] = [
 ];
 
 /** Names and examples, the same in every language. */
-const untranslated: readonly string[] = ['Ollama', 'Ollama Guard', 'alice', 'laptop'];
+const untranslated: readonly string[] = [
+  'Ollama',
+  'Ollama Guard',
+  'alice',
+  'laptop',
+  'llama3.2',
+  'llama3*, qwen*',
+  'ssh-ed25519 AAAA…',
+  'POST /v1/embeddings',
+];
 
 const shown = sources('src/extension.ts', 'src/vscode/**/*.ts');
 const all = sources('src/extension.ts', 'src/{vscode,guard,windows,threads,checkup,connector}/**/*.ts');

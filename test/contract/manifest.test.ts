@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import * as z from 'zod/mini';
 import { parseConfig } from '../../src/guard/config.ts';
+import { policyDocument } from '../../src/guard/policy/policyDocument.ts';
 import {
   commands,
   contextKeys,
@@ -40,6 +42,55 @@ const manifest = JSON.parse(text('package.json')) as {
 };
 const words = JSON.parse(text('package.nls.json')) as Readonly<Record<string, string>>;
 const { commands: contributed, configuration, menus, walkthroughs } = manifest.contributes;
+
+/** What a schema in the manifest says to people and to VS Code alone; of the rest JSON Schema is the same as zod's. */
+const forPeople =
+  /^(markdownDescription|markdownEnumDescriptions|defaultSnippets|scope|ignoreSync|order|default|\$schema)$/;
+
+/** A schema without that, and without the bounds of every whole number that JavaScript has. */
+function structure(schema: unknown): unknown {
+  const isBeyond = (value: unknown): boolean => value === Number.MAX_SAFE_INTEGER || value === Number.MIN_SAFE_INTEGER;
+  if (Array.isArray(schema)) return schema.map(structure);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const entries = Object.entries(schema).filter(([key, value]) => !forPeople.test(key) && !isBeyond(value));
+  return Object.fromEntries(entries.map(([key, value]) => [key, structure(value)]));
+}
+
+/** Every schema in a schema that stands for something with a name: a setting's properties, and theirs. */
+function properties(schema: unknown): readonly Readonly<Record<string, unknown>>[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  const named = 'properties' in schema ? Object.values(schema.properties as object) : [];
+  return [...named, ...Object.values(schema).flatMap(properties)];
+}
+
+interface WithSnippets {
+  readonly defaultSnippets?: readonly { readonly body: unknown }[];
+  readonly properties: Readonly<Record<string, WithSnippets>>;
+  readonly additionalProperties: WithSnippets;
+  readonly items: WithSnippets;
+}
+
+/** What the policy's snippets insert when nothing is typed over, each in a policy of its own. */
+function snippets(setting: unknown): Record<'roles' | 'issuers' | 'queue', readonly unknown[]> {
+  const { roles, issuers, queue } = (setting as WithSnippets).properties;
+  // `^` takes the quotes away, and `${1:text}` is text.
+  const inserted = (schema: WithSnippets | undefined): readonly unknown[] =>
+    (schema?.defaultSnippets ?? []).map(({ body }) =>
+      JSON.parse(
+        JSON.stringify(body)
+          .replace(/"\^\$\{\d:(\d+)\}"/g, '$1')
+          .replace(/\$\{\d:([^}]+)\}/g, '$1'),
+      ),
+    );
+  return {
+    roles: [
+      ...inserted(roles).map((body) => ({ roles: body })),
+      ...inserted(roles?.additionalProperties).map((body) => ({ roles: { some: body } })),
+    ],
+    issuers: inserted(issuers?.items).map((body) => ({ issuers: [body] })),
+    queue: inserted(queue).map((body) => ({ queue: body })),
+  };
+}
 
 describe('the manifest', () => {
   it('contributes exactly the commands of the code', () => {
@@ -92,6 +143,22 @@ describe('the manifest', () => {
     assert.equal(value('autoStart'), false);
     assert.deepEqual([value('allowedHosts'), value('allowedOrigins')], [config.allowedHosts, config.allowedOrigins]);
     assert.equal(value('maxBodyMiB'), config.maxBodyBytes / 1024 ** 2);
+  });
+
+  it('describes the policy as the guard checks it, with words to everything in it', () => {
+    const schema = configuration.properties[`${settingsSection}.policy`];
+    assert.deepEqual(structure(schema), structure(z.toJSONSchema(policyDocument)));
+    assert.ok(properties(schema).length > 40);
+    for (const property of properties(schema)) assert.ok(property.markdownDescription, JSON.stringify(property));
+    assert.deepEqual(policyDocument.parse(schema?.default), {});
+  });
+
+  it('offers snippets for the policy that are policies', () => {
+    const { roles, issuers, queue } = snippets(configuration.properties[`${settingsSection}.policy`]);
+    for (const document of [...roles, ...issuers, ...queue]) {
+      assert.equal(policyDocument.safeParse(document).success, true, JSON.stringify(document));
+    }
+    assert.deepEqual([roles.length, issuers.length, queue.length], [4, 1, 1]);
   });
 
   it('finds every text in package.nls.json, and leaves none over', () => {

@@ -32,7 +32,7 @@ export type Setting = string | number | boolean | null | readonly Setting[] | { 
 export type Settings = Readonly<Record<string, Setting>>;
 
 /** Quiet and the same everywhere: no welcome pages, chat, telemetry, updates or motion. */
-const calm: Settings = {
+export const calm: Settings = {
   'workbench.startupEditor': 'none',
   'workbench.editor.useModal': 'off',
   'workbench.secondarySideBar.defaultVisibility': 'hidden',

@@ -32,7 +32,7 @@ describe('the first minutes', () => {
 
   /** Waits until the first `count` steps are done, and no other. */
   async function expectDone(count: number): Promise<void> {
-    const wanted = [0, 1, 2, 3].map((step) => step < count);
+    const wanted = [0, 1, 2, 3, 4, 5].map((step) => step < count);
     await until(`${count} steps are done`, async () => {
       const boxes = steps().getByRole('checkbox');
       const done = await boxes.evaluateAll((all) => all.map((box) => box.getAttribute('aria-checked') === 'true'));
@@ -57,7 +57,7 @@ describe('the first minutes', () => {
     await workbench.command('View: Toggle Primary Side Bar Visibility');
     await guard.run('Open Walkthrough');
     await steps().first().waitFor();
-    assert.equal(await steps().count(), 4);
+    assert.equal(await steps().count(), 6);
     await expectDone(0);
     await webview().locator('svg').waitFor();
     await guard.shoot('walkthrough', ['high-contrast', 'high-contrast-light', 'light', 'dark']);
@@ -87,7 +87,7 @@ describe('the first minutes', () => {
     await expectDone(3);
   });
 
-  it('the last, when a command was copied, which works', async () => {
+  it('the fourth, when a command was copied, which works', async () => {
     const { workbench } = guard;
     const command = await guard.copied(async () => {
       await press('Send the command', 'Copy for Client…');
@@ -97,6 +97,28 @@ describe('the first minutes', () => {
     assert.equal((await runCurl(command)).status, 200);
     await workbench.clearToasts();
     await expectDone(4);
+  });
+
+  it("the fifth, when a user's access was changed", async () => {
+    const { workbench } = guard;
+    await press('Who may do what', 'Edit Access…');
+    await webview().locator('svg').waitFor();
+    await guard.shoot('walkthrough-access-edited');
+    await workbench.pick('Role');
+    await workbench.pick('viewer');
+    await workbench.quickRows('Role').getByText('viewer').waitFor();
+    await workbench.dismiss();
+    await expectDone(5);
+    await guard.shoot('walkthrough-access');
+  });
+
+  it('the last, when a policy is written', async () => {
+    const { workbench } = guard;
+    await press('Share fairly', 'Edit Policy');
+    await guard.replaceOpenSettings({ 'ollamaGuard.policy': { queue: { concurrency: 2 } } });
+    await workbench.command('View: Close Editor');
+    await expectDone(6);
+    await webview().locator('svg').waitFor();
     await guard.shoot('walkthrough-done');
   });
 

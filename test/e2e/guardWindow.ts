@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { SuiteContext, TestContext } from 'node:test';
 import type { Locator } from 'playwright-core';
 import { type DemoOllama, type DemoOptions, startDemoOllama } from '../../src/demo/demoOllama.ts';
-import { EditorWindow, freePort, type Settings, until } from './editor.ts';
+import { calm, EditorWindow, freePort, type Settings, until } from './editor.ts';
 import { guardVsix } from './project.ts';
 import { command, extensionId, statusItemId, texts } from './texts.ts';
 import type { Theme, Workbench } from './workbench.ts';
@@ -152,6 +152,15 @@ export class GuardWindow {
     await workbench.page.locator('[id="workbench.panel.output"] .view-line').first().waitFor();
     await workbench.command('View: Hide Panel');
     await workbench.clearToasts();
+  }
+
+  /** Replaces the user settings in the editor that is open on them, which the window sees at once. */
+  async replaceOpenSettings(settings: Settings): Promise<void> {
+    const { workbench } = this;
+    await workbench.page.locator('.editor-instance .view-lines').first().click();
+    await workbench.setClipboard(JSON.stringify({ ...calm, ...this.#settings, ...settings }, undefined, 2));
+    for (const key of ['Control+A', 'Control+V', 'Control+S']) await workbench.page.keyboard.press(key);
+    await workbench.page.locator('.tab.active:not(.dirty)', { hasText: 'settings.json' }).waitFor();
   }
 
   /** Replaces the user settings; the window sees them after its next reload. */

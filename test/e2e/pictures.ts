@@ -148,7 +148,7 @@ class Photographer {
     for (const model of models) await send(`${url}/api/pull`, { model }, {});
   }
 
-  /** Three of the four steps are done. */
+  /** The first three steps are done. */
   async #walkthrough(): Promise<void> {
     const { workbench } = this.#guard;
     await workbench.command('View: Close Primary Side Bar');
@@ -161,7 +161,7 @@ class Photographer {
     await this.#guard.run('Start');
     await this.#guard.expectStatus(texts.status.running);
     await until('three steps are done', async () => (await steps.locator('[aria-checked="true"]').count()) === 3);
-    await steps.last().click();
+    await steps.filter({ hasText: 'Send the command' }).click();
     const picture = workbench.page.frameLocator('iframe.webview.ready').last().frameLocator('iframe#active-frame');
     await picture.locator('svg').waitFor();
     await this.#take('walkthrough');

@@ -25,9 +25,11 @@ interface Exposure {
   readonly host: number;
   readonly origin: number;
   readonly body: number;
+  /** Of what viewers may not do by the roles that are there anyway: 404 when only the model is missing. */
+  readonly policy: number;
 }
 
-const byOwnSettings: Exposure = { host: 403, origin: 403, body: 200 };
+const byOwnSettings: Exposure = { host: 403, origin: 403, body: 200, policy: 403 };
 
 async function exposureOf(url: string, credential: Readonly<Record<string, string>>): Promise<Exposure> {
   const tags = async (header: Record<string, string>) =>
@@ -41,6 +43,13 @@ async function exposureOf(url: string, credential: Readonly<Record<string, strin
       ({ status }) => status,
       () => 413,
     ),
+    policy: (
+      await fetch(`${url}/api/delete`, {
+        method: 'DELETE',
+        headers: credential,
+        body: JSON.stringify({ model: 'none' }),
+      })
+    ).status,
   };
 }
 
@@ -73,6 +82,7 @@ describe('settings', () => {
       allowedHosts: ['foreign.example'],
       allowedOrigins: ['https://foreign.example'],
       maxBodyMiB: 1,
+      policy: { roles: { viewer: { can: ['read', 'infer', 'manage'] } } },
       logLevel: 'debug',
     };
     guard = await GuardWindow.open();
@@ -180,7 +190,12 @@ describe('settings', () => {
     await guard.workbench.open(guard.window.editor.urlOf(`${guard.window.editor.folder}-calm`));
     await set(forms.flat?.(hostile) ?? {});
     await guard.expectStatus(texts.status.running);
-    assert.deepEqual(await exposureOf(`http://127.0.0.3:${port}`, credential), { host: 200, origin: 200, body: 413 });
+    assert.deepEqual(await exposureOf(`http://127.0.0.3:${port}`, credential), {
+      host: 200,
+      origin: 200,
+      body: 413,
+      policy: 404,
+    });
     assert.ok(asked.length > 0);
     await until('requests are in the log', () => /GET \/api\/tags/.test(log()));
     await guard.run('Stop');

@@ -20,6 +20,8 @@ export interface TestGuardOptions {
   readonly users?: readonly User[];
   readonly config?: Partial<GuardConfigInput>;
   readonly failedLogins?: GuardOptions['failedLogins'];
+  /** Ollama's own list; empty unless given, so that an upstream sees the requests of the test alone. */
+  readonly listModels?: GuardOptions['listModels'];
   /** Instead of a real bcrypt compare. */
   readonly comparePassword?: GuardOptions['comparePassword'];
 }
@@ -88,6 +90,7 @@ export async function startGuard(
       reports.push(report);
       changed.notify();
     },
+    listModels: options.listModels ?? (async () => []),
     ...(options.failedLogins && { failedLogins: options.failedLogins }),
   });
   t.after(() => guard.stop(0));

@@ -80,6 +80,7 @@ const calls: readonly { readonly callee: readonly string[]; readonly texts: read
   { callee: ['l10n', '.', 't'], texts: [0] },
   { callee: ['new', 'GuardError'], texts: [1] },
   { callee: ['say'], texts: [0] },
+  { callee: ['said'], texts: [0] },
   { callee: ['listed'], texts: [1, 2] },
   { callee: ['failureOf'], texts: [1] },
 ];

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
-import { refusalBody, refuse } from '../../src/guard/answers.ts';
+import { type RefusalCode, refusalBody, refuse } from '../../src/guard/answers.ts';
 
 test('a refusal has the shape of the dialect', () => {
   const message = 'Ollama is not answering behind this guard. Ask its owner whether Ollama is running.';
@@ -47,6 +47,37 @@ test('only a 401 carries a challenge, and Retry-After is whole seconds, one at l
   refuse(other, 'unauthenticated', '/');
   assert.equal(other.getHeader('www-authenticate'), 'Basic realm="Ollama Guard", charset="UTF-8"');
   assert.equal(other.getHeader('cache-control'), 'no-store');
+});
+
+test('the ollama command line is told in a refusal that it shows, and everybody else by a 401', () => {
+  const told = (headers: IncomingHttpHeaders, code: RefusalCode = 'unauthenticated', path = '/api/tags') => {
+    const { req, res } = exchange();
+    Object.assign(req.headers, headers);
+    let body = '';
+    res.end = ((text: string) => {
+      body = text;
+      return res;
+    }) as typeof res.end;
+    refuse(res, code, path);
+    return { status: res.statusCode, challenge: res.getHeader('www-authenticate'), body };
+  };
+  const agent = 'ollama/0.33.0 (arm64 darwin) Go/go1.26.0';
+  const shown = told({ 'user-agent': agent });
+  assert.deepEqual([shown.status, shown.challenge], [403, undefined]);
+  assert.match(JSON.parse(shown.body).error, /OLLAMA_AUTH=1 .*~\/\.ollama\/id_ed25519\.pub/);
+  assert.deepEqual(told({ 'user-agent': agent, authorization: 'AAAA:BBBB' }), shown);
+  assert.match(JSON.parse(told({ 'user-agent': agent }, 'unauthenticated', '/v1/models').body).error.message, /OLLAMA/);
+
+  const plain = told({});
+  assert.deepEqual([plain.status, plain.challenge === undefined], [401, false]);
+  // A connector passes the User-Agent on, and knows by the 401 that its key has ended.
+  assert.deepEqual(told({ 'user-agent': agent, authorization: 'Bearer og_x' }), plain);
+  for (const other of ['ollama-python/0.6.0', 'ollama', 'x ollama/1', 'Ollama/1', '']) {
+    assert.deepEqual(told({ 'user-agent': other }), plain, other);
+  }
+  for (const code of ['too-many-failures', 'not-permitted', 'upstream-down'] as const) {
+    assert.deepEqual(told({ 'user-agent': agent }, code), told({}, code), code);
+  }
 });
 
 test('an answer that has begun is left as it is', () => {

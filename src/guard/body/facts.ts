@@ -4,7 +4,7 @@ export type Kind = 'string' | 'number' | 'boolean' | 'null' | 'object' | 'array'
 /** A value that the guard read, and where its text is in the body, in bytes. */
 export interface Value {
   readonly kind: Kind;
-  /** Undefined for objects and arrays. */
+  /** Undefined for objects and arrays, and for long strings where no decision relies on one, such as a prompt. */
   readonly value: string | number | boolean | null | undefined;
   readonly start: number;
   readonly end: number;
@@ -17,11 +17,14 @@ export interface Value {
  * and what is sent to Ollama are the bytes that it was read from (SEC-31, SEC-32, SEC-38).
  */
 export interface BodyFacts {
-  /** By path: the fields of the outermost object that the guard knows, and the members of `options`: `options.num_ctx`. */
+  /**
+   * By path: the fields of the outermost object that the guard knows, the members of `options` as `options.num_ctx`, and
+   * the outermost object itself as the empty path.
+   */
   readonly values: ReadonlyMap<string, Value>;
-  /** Everything that is sent as an image, in any dialect. */
+  /** Everything that is sent as an image, in any dialect; audio in a chat is, too. Bytes as they are sent. */
   readonly images: { readonly count: number; readonly bytes: number };
-  /** The `type` of every member of `tools`. */
+  /** The `type` of every member of `tools`, each once. */
   readonly toolTypes: readonly string[];
   /** Bytes of text, images aside: what a prompt's tokens are estimated from before Ollama has counted them. */
   readonly textBytes: number;

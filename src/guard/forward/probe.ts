@@ -1,7 +1,9 @@
-import { request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import * as z from 'zod/mini';
-import { readJson } from './readJson.ts';
+import type { ListedModel } from '../policy/lists.ts';
+import { listedModels } from '../policy/remoteModels.ts';
+import { readBytes, readJson } from './readJson.ts';
 
 /**
  * Whether Ollama answers at an address.
@@ -22,6 +24,26 @@ export function upstreamAnswers(upstream: string, timeoutMs: number): Promise<bo
 }
 
 /**
+ * The models that Ollama lists, with whether they run elsewhere. Rejects when it does not answer, or with no list.
+ *
+ * @param timeoutMs for the whole question.
+ */
+export async function listModels(upstream: string, timeoutMs: number): Promise<readonly ListedModel[]> {
+  return listedModels(await askTags(upstream, timeoutMs, readBytes));
+}
+
+/** Reads the answer of `GET /api/tags`. */
+async function askTags<T>(upstream: string, timeoutMs: number, read: (res: IncomingMessage) => Promise<T>): Promise<T> {
+  const url = new URL('/api/tags', upstream);
+  const request = url.protocol === 'https:' ? httpsRequest : httpRequest;
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  request(url, { agent: false, signal: AbortSignal.timeout(timeoutMs) }, (res) => read(res).then(resolve, reject))
+    .on('error', reject)
+    .end();
+  return promise;
+}
+
+/**
  * What Ollama lets a model be called: https://github.com/ollama/ollama/blob/main/types/model/name.go. Names end up in
  * snippets that teammates paste, so one from something that only looks like Ollama is not taken.
  */
@@ -35,13 +57,7 @@ const tags = z.object({ models: z.array(z.object({ name: z.string() })) });
  * @param timeoutMs for the whole question.
  */
 export async function modelNames(upstream: string, timeoutMs: number): Promise<readonly string[]> {
-  const url = new URL('/api/tags', upstream);
-  const request = url.protocol === 'https:' ? httpsRequest : httpRequest;
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  request(url, { agent: false, signal: AbortSignal.timeout(timeoutMs) }, (res) => readJson(res).then(resolve, reject))
-    .on('error', reject)
-    .end();
-  const answer = tags.safeParse(await promise.catch(() => undefined));
+  const answer = tags.safeParse(await askTags(upstream, timeoutMs, readJson).catch(() => undefined));
   const names = answer.success ? answer.data.models.map(({ name }) => name) : [];
   return names.filter((name) => modelName.test(name));
 }

@@ -7,6 +7,8 @@ import { BoundedQueue, QueueFullError } from './boundedQueue.ts';
 import type { Credential } from './credentials.ts';
 import { createDirectory, type Directory } from './directory.ts';
 import { passwordProblem } from './password.ts';
+import { isTimely, type Signature, verifySignature } from './signature.ts';
+import type { TokenOutcome } from './tokenVerifier.ts';
 import { isExpired, type User, userNameProblem, whyBarred } from './users.ts';
 
 /** Compares a password with a bcrypt hash, somewhere that may take its time. */
@@ -29,9 +31,21 @@ export type SignIn =
   | { readonly identity: Identity }
   | { readonly refusal: RefusalCode; readonly reason: string; readonly retryAfter?: number };
 
+/** Where a request came from. */
+export interface Origin {
+  /** The remote address, for the failed-login limiter. */
+  readonly address: string;
+  /** Whether nobody on the way can have read the request: it was encrypted, or never left this computer. */
+  readonly confidential: boolean;
+}
+
 /** What the authenticator works with. */
 export interface AuthenticatorPorts {
   readonly comparePassword: ComparePassword;
+  /** Checks a JSON Web Token, and never rejects; without it a token is no credential here. */
+  readonly verifyToken?: (text: string) => Promise<TokenOutcome>;
+  /** Whether tokens of an issuer are taken still; without it none are. */
+  readonly isIssuerKnown?: (issuer: string) => boolean;
   readonly failedLogins: FailedLogins;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
@@ -45,6 +59,9 @@ const maxVerified = 1_000;
 const queueLimits = { total: 64, perKey: 32 } as const;
 const secondsPerHash = 0.35;
 
+/** Tokens that are checked at the same time, each of which may wait for the keys of its issuer. */
+const maxTokenChecks = 64;
+
 /** What a password was verified against. It counts only while the user's record is still that one. */
 interface Verified {
   readonly userId: string;
@@ -55,7 +72,10 @@ type Verdict = 'right' | 'wrong' | { readonly waitMs: number };
 
 const noCredential: SignIn = { refusal: 'unauthenticated', reason: 'no credential' };
 
-/** Turns credentials into identities: API keys by digest, passwords by bcrypt behind a cache and a bounded queue. */
+/**
+ * Turns credentials into identities: API keys by digest, signatures by the public keys of users, tokens by who issued
+ * them, and passwords by bcrypt behind a cache and a bounded queue.
+ */
 export class Authenticator {
   readonly #ports: AuthenticatorPorts;
   readonly #now: () => number;
@@ -70,6 +90,7 @@ export class Authenticator {
   /** Bad tokens cost no hash, so they are counted apart: a flood of them must not keep a right password out. */
   readonly #failedTokens: FailedLogins;
   #directory: Directory = createDirectory([]);
+  #tokenChecks = 0;
 
   constructor(ports: AuthenticatorPorts) {
     this.#ports = ports;
@@ -83,28 +104,36 @@ export class Authenticator {
     this.#directory = createDirectory(users);
   }
 
-  /** Whether an identity would still be given: its user and key exist unchanged and have not run out. */
-  isCurrent({ user, keyId }: Identity): boolean {
+  /**
+   * Whether an identity would still be given: its user and key exist unchanged and have not run out; for one by a token,
+   * its issuer is known, and neither the token has run out nor is somebody of that name barred.
+   */
+  isCurrent({ user, keyId, publicKeyId, issuer }: Identity): boolean {
+    if (issuer !== undefined) {
+      return this.#ports.isIssuerKnown?.(issuer) === true && this.#whyTokenBarred(user) === undefined;
+    }
     const record = this.#directory.byName(user.name);
     if (record?.id !== user.id || whyBarred(record, this.#now()) !== undefined) return false;
-    if (keyId === undefined) return record.passwordHash === user.passwordHash;
-    const key = this.#directory.byKeyId(keyId)?.key;
+    if (keyId === undefined && publicKeyId === undefined) return record.passwordHash === user.passwordHash;
+    const key =
+      keyId === undefined
+        ? record.publicKeys?.find(({ id }) => id === publicKeyId)
+        : record.keys.find(({ id }) => id === keyId);
     return key !== undefined && !isExpired(key, this.#now());
   }
 
-  /**
-   * Signs a request in. Answers at once when no password has to be hashed.
-   *
-   * @param address the remote address, for the failed-login limiter.
-   */
-  signIn(credential: Credential, address: string): SignIn | Promise<SignIn> {
+  /** Signs a request in. Answers at once when neither a password has to be hashed nor a token checked. */
+  signIn(credential: Credential, origin: Origin): SignIn | Promise<SignIn> {
+    const { address } = origin;
     switch (credential.kind) {
       case 'none':
         return noCredential;
       case 'invalid':
-      case 'signature':
-      case 'token':
         return this.#failToken(address, 'not a credential of this guard');
+      case 'signature':
+        return this.#signInBySignature(credential.signature, origin);
+      case 'token':
+        return this.#signInByToken(credential.text, address);
       case 'key':
         return this.#signInByKey(credential, address);
       case 'password':
@@ -122,6 +151,44 @@ export class Authenticator {
     const barred = whyBarred(user, this.#now());
     if (barred !== undefined) return this.#failToken(address, `${barred} user`);
     return { identity: { user, keyId: id } };
+  }
+
+  /** Unknown, wrong, stale and expired alike (SEC-48). What comes in clear is not looked at (SEC-61). */
+  #signInBySignature(signature: Signature, { address, confidential }: Origin): SignIn {
+    if (!confidential) return { refusal: 'signature-over-http', reason: 'signature over plain HTTP' };
+    if (!isTimely(signature, this.#now())) return this.#failToken(address, 'signature of another time');
+    if (!verifySignature(signature)) return this.#failToken(address, 'wrong signature');
+    const found = this.#directory.byPublicKey(signature.publicKey);
+    if (found === undefined) return this.#failToken(address, 'unknown public key');
+    const { user, key } = found;
+    if (isExpired(key, this.#now())) return this.#failToken(address, 'expired public key');
+    const barred = whyBarred(user, this.#now());
+    if (barred !== undefined) return this.#failToken(address, `${barred} user`);
+    return { identity: { user, publicKeyId: key.id } };
+  }
+
+  /** A user of the same name lends it nothing, and can only bar it: that is how the owner shuts somebody out. */
+  async #signInByToken(text: string, address: string): Promise<SignIn> {
+    const { verifyToken } = this.#ports;
+    if (verifyToken === undefined) return this.#failToken(address, 'not a credential of this guard');
+    if (this.#tokenChecks >= maxTokenChecks) {
+      return { refusal: 'too-busy', reason: 'too many tokens are being checked', retryAfter: 1 };
+    }
+    this.#tokenChecks += 1;
+    const outcome = await verifyToken(text).finally(() => {
+      this.#tokenChecks -= 1;
+    });
+    if ('refusal' in outcome) {
+      return outcome.refusal === 'unauthenticated' ? this.#failToken(address, outcome.reason) : outcome;
+    }
+    const barred = this.#whyTokenBarred(outcome.identity.user);
+    return barred === undefined ? outcome : this.#failToken(address, `${barred} user`);
+  }
+
+  /** @param user what a token says. Names that differ in case alone are one name. */
+  #whyTokenBarred(user: User): ReturnType<typeof whyBarred> {
+    const namesake = this.#directory.byNameInAnyCase(user.name);
+    return whyBarred(user, this.#now()) ?? (namesake && whyBarred(namesake, this.#now()));
   }
 
   #signInByPassword(

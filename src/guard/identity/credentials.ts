@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { apiKeyId } from './apiKey.ts';
-import type { Signature } from './signature.ts';
+import { readSignature, type Signature } from './signature.ts';
 
 /** What a request says about who sends it. */
 export type Credential =
@@ -22,27 +22,45 @@ const invalid: Credential = { kind: 'invalid' };
 /** Placeholders that SDKs and editors send in place of a key. */
 const dummies: ReadonlySet<string> = new Set(['', 'ollama', 'undefined', 'null', 'none', 'dummy', 'EMPTY', 'sk-dummy']);
 
-/**
- * Reads the credential of a request from `Authorization` (Basic or Bearer) or `x-api-key`; never from the URL or the
- * body (SEC-42, SEC-62). `Authorization` decides when both hold one. RFC 7617, RFC 6750.
- */
-export function readCredential(headers: IncomingHttpHeaders): Credential {
-  const fromAuthorization = readAuthorization(headers.authorization);
-  if (fromAuthorization.kind !== 'none') return fromAuthorization;
-  const apiKey = headers['x-api-key'];
-  return typeof apiKey === 'string' ? readToken(apiKey) : none;
+/** Three parts in base64url, and no more than the headers of a request could hold: RFC 7515 §3.1. */
+const tokenForm = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+const maxTokenLength = 16 * 1024;
+
+/** What of a request the ollama command line signs: the method, and the target with its query, as they came. */
+export interface SignedRequest {
+  readonly method: string;
+  readonly target: string;
 }
 
-function readAuthorization(header: string | undefined): Credential {
+/**
+ * Reads the credential of a request from `Authorization` (Basic, Bearer, or a signature) or `x-api-key`; never from the
+ * URL or the body (SEC-42, SEC-62). `Authorization` decides when both hold one. RFC 7617, RFC 6750.
+ *
+ * @param request what a signature is of; without it none is read.
+ */
+export function readCredential(headers: IncomingHttpHeaders, request?: SignedRequest): Credential {
+  const fromAuthorization = readAuthorization(headers.authorization, request);
+  if (fromAuthorization.kind !== 'none') return fromAuthorization;
+  const apiKey = headers['x-api-key'];
+  return typeof apiKey === 'string' ? readKey(apiKey) : none;
+}
+
+function readAuthorization(header: string | undefined, request: SignedRequest | undefined): Credential {
   if (header === undefined) return none;
   const space = header.indexOf(' ');
   const scheme = (space === -1 ? header : header.slice(0, space)).toLowerCase();
   const rest = space === -1 ? '' : header.slice(space + 1).trim();
-  if (scheme === 'bearer') return readToken(rest);
-  return scheme === 'basic' ? readBasic(rest) : invalid;
+  if (scheme === 'bearer') return isToken(rest) ? { kind: 'token', text: rest } : readKey(rest);
+  if (scheme === 'basic') return readBasic(rest);
+  const signature = request && readSignature(header, request.method, request.target);
+  return signature === undefined ? invalid : { kind: 'signature', signature };
 }
 
-function readToken(text: string): Credential {
+function isToken(text: string): boolean {
+  return text.length <= maxTokenLength && tokenForm.test(text);
+}
+
+function readKey(text: string): Credential {
   const id = apiKeyId(text);
   if (id !== undefined) return { kind: 'key', id, text };
   return dummies.has(text.trim()) ? none : invalid;

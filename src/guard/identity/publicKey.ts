@@ -2,8 +2,8 @@ import { GuardError } from '../errors.ts';
 import { createId } from './apiKey.ts';
 import { findUser, type PublicKeyRecord, type User } from './users.ts';
 
-/** A line such as `ssh-ed25519 AAAA… anna@laptop`; options before the type are not taken. */
-const line = /^ssh-ed25519[ \t]+(AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43})(?:[ \t]+(.*))?$/;
+/** A line such as `ssh-ed25519 AAAA… anna@laptop`; options before the type are not taken. `[A-P]` as in signature.ts. */
+const line = /^ssh-ed25519[ \t]+(AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42})(?:[ \t]+(.*))?$/;
 
 /**
  * Reads a public key as `~/.ollama/id_ed25519.pub` holds it.

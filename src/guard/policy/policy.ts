@@ -98,9 +98,24 @@ function completed(before: Role, { models, clamps, limits, limitsPerKey, ...rest
 /** The policy where nothing is written. */
 export const defaultPolicy: Policy = resolvePolicy({});
 
+/** Globs of models, and the place where they are written. */
+export interface PlacedGlobs {
+  /** A place of the policy, or of the user's record: `roles.member.models.deny`, `user.models.deny`. */
+  readonly place: string;
+  readonly globs: readonly string[];
+}
+
+/** Which models one user may use. */
+export interface ModelAccess {
+  /** Places without a glob are left out. */
+  readonly deny: readonly PlacedGlobs[];
+  readonly allow: PlacedGlobs;
+}
+
 /** What one user may do: the role's, with what is the user's own over it. */
-export interface Access extends Omit<Role, 'name'> {
+export interface Access extends Omit<Role, 'name' | 'models'> {
   readonly role: string;
+  readonly models: ModelAccess;
 }
 
 /**
@@ -115,8 +130,22 @@ export function accessOf(
   return {
     ...role,
     role: name,
-    models: { allow: models?.allow ?? role.models.allow, deny: [...role.models.deny, ...(models?.deny ?? [])] },
+    models: modelAccess(`roles.${name}.models`, role.models, models ?? {}),
     limits: { ...role.limits, ...limits },
+  };
+}
+
+function modelAccess(place: string, ofRole: Required<ModelRules>, { allow, deny = [] }: ModelRules): ModelAccess {
+  const denied = [
+    { place: `${place}.deny`, globs: ofRole.deny },
+    { place: 'user.models.deny', globs: deny },
+  ];
+  return {
+    deny: denied.filter(({ globs }) => globs.length > 0),
+    allow:
+      allow === undefined
+        ? { place: `${place}.allow`, globs: ofRole.allow }
+        : { place: 'user.models.allow', globs: allow },
   };
 }
 

@@ -10,7 +10,8 @@ export const roleName = /^[a-z][a-z0-9-]{0,31}$/;
 
 const count = z.int().check(z.positive('must be a whole number above 0'));
 
-const glob = z
+/** What models are named by. */
+export const modelGlob = z
   .string()
   .check(
     z.regex(/^[\w.:/@*?-]{1,256}$/, 'must be a model name such as llama3.2 or qwen*, in which * stands for anything'),
@@ -18,8 +19,8 @@ const glob = z
 
 /** Which models: one that `deny` names is denied, then one that `allow` names is allowed, and no other is. */
 export const modelRules = z.strictObject({
-  allow: z.exactOptional(z.array(glob)),
-  deny: z.exactOptional(z.array(glob)),
+  allow: z.exactOptional(z.array(modelGlob)),
+  deny: z.exactOptional(z.array(modelGlob)),
 });
 
 /** How much. Tokens are those of the prompt and of the answer. */
@@ -98,16 +99,18 @@ export const tokenAlgorithms = [
   'EdDSA',
 ] as const;
 
+/** Whether an address is one of this computer that is not encrypted. */
+export function isLoopbackHttp({ protocol, hostname }: URL): boolean {
+  return protocol === 'http:' && /^(127\.0\.0\.1|\[::1\]|localhost)$/.test(hostname);
+}
+
 const httpsUrl = z.string().check(
   z.refine(
     (value) => {
       const url = URL.parse(value);
       if (url === null || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
         return false;
-      return (
-        url.protocol === 'https:' ||
-        (url.protocol === 'http:' && /^(127\.0\.0\.1|\[::1\]|localhost)$/.test(url.hostname))
-      );
+      return url.protocol === 'https:' || isLoopbackHttp(url);
     },
     { error: 'must be an https address such as https://login.example.org, without credentials or a query' },
   ),
@@ -147,7 +150,14 @@ export const policyDocument = z.strictObject({
     z.record(z.string().check(z.regex(roleName, 'must be a lower-case name such as ci-bots')), role),
   ),
   queue: z.exactOptional(queue),
-  issuers: z.exactOptional(z.array(issuer).check(z.maxLength(16))),
+  issuers: z.exactOptional(
+    z.array(issuer).check(
+      z.maxLength(16),
+      z.refine((all) => new Set(all.map(({ issuer: name }) => name)).size === all.length, {
+        error: 'must name each issuer once',
+      }),
+    ),
+  ),
 });
 
 /** The policy as it is written. */
@@ -177,10 +187,46 @@ export type QueueDocument = Readonly<z.output<typeof queue>>;
  * @throws GuardError `policy-invalid`, naming the first place that is wrong and what it must be.
  */
 export function parsePolicy(input: unknown): PolicyDocument {
-  const { success, data, error } = policyDocument.safeParse(input);
+  const { success, data, error } = policyDocument.safeParse(input, { error: problemOf });
   if (success) return data;
   const [issue] = error.issues;
+  const path = issue?.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys.slice(0, 1)] : issue?.path;
   throw new GuardError('policy-invalid', '{place}: {problem}.', {
-    args: { place: issue?.path.join('.') || 'policy', problem: issue?.message ?? 'is not valid' },
+    args: { place: path?.join('.') || 'policy', problem: issue?.message ?? 'is not valid' },
   });
 }
+
+/** What is wrong, where the schema has no words of its own. */
+function problemOf(issue: z.core.$ZodRawIssue): string {
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return 'is not known here';
+    case 'invalid_key':
+      return 'must be a lower-case name such as ci-bots';
+    case 'invalid_value':
+      return `must be one of ${issue.values.join(', ')}`;
+    case 'too_small':
+      return hasLength(issue.origin) ? 'must not be empty' : `must be ${issue.minimum} or more`;
+    case 'too_big':
+      return hasLength(issue.origin) ? `must be ${issue.maximum} long at most` : `must be ${issue.maximum} or less`;
+    case 'invalid_type':
+      return issue.input === undefined ? 'must be there' : `must be ${kinds[issue.expected] ?? issue.expected}`;
+    default:
+      return 'is not valid';
+  }
+}
+
+function hasLength(origin: string): boolean {
+  return origin === 'string' || origin === 'array';
+}
+
+/** By what zod calls them. */
+const kinds: Readonly<Record<string, string>> = {
+  object: 'an object in { }',
+  record: 'an object in { }',
+  array: 'a list in [ ]',
+  string: 'a text in double quotes',
+  boolean: 'true or false',
+  int: 'a whole number',
+  number: 'a number',
+};

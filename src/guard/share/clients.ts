@@ -1,3 +1,4 @@
+import { isLoopback } from '../config.ts';
 import { curlCommand, curlTrust } from './curl.ts';
 import { jsonLiteral, oneLine, pemLines, powershellLiteral, pythonLiteral, shellJson } from './quote.ts';
 import { type ShellId, shells } from './shell.ts';
@@ -9,7 +10,7 @@ export interface ClientContext {
   readonly url: string;
   /** Whose key it is: the self-test signs in by this name. */
   readonly user: string;
-  /** The API key that was just made; it appears in the snippet once. */
+  /** The API key that was just made; it appears once in the snippet of a client that takes one. */
   readonly apiKey: string;
   /** A model that this user may use. */
   readonly model: string;
@@ -24,11 +25,14 @@ export interface Client {
   readonly id: string;
   /** The name a person knows it by. */
   readonly name: string;
-  /** What a key made for it is called in the list of keys. */
-  readonly keyLabel: string;
+  /** What a key made for it is called in the list of keys; left out when it signs in by no API key. */
+  readonly keyLabel?: string;
   /** Whether the snippet is pasted into a shell, so that it matters which. */
   readonly usesShell: boolean;
-  /** The snippet, ready to paste: nothing to fill in, one curl command to test with, no line break at the end. */
+  /**
+   * The snippet, ready to paste: nothing to fill in, one curl command to test with where there is an API key, no line
+   * break at the end.
+   */
   readonly render: (context: ClientContext) => string;
   /** One sentence on what to watch out for. */
   readonly note?: string;
@@ -101,6 +105,36 @@ function environment(context: ClientContext, variables: Readonly<Record<string, 
     // A terminal takes what is pasted for keys: one that wipes the line would take the quotes away with it.
     ...Object.entries(variables).map(([variable, value]) => assign(variable, oneLine(value))),
   ];
+}
+
+/**
+ * The ollama command signs its requests, which the guard takes over TLS or on its own computer alone (SEC-61). Go reads
+ * `SSL_CERT_FILE` on Linux, and asks the system elsewhere.
+ */
+function ollamaCommand(context: ClientContext): string {
+  const { url, shell, trust } = context;
+  const { assign, assignHomeFile, comment, writeHomeFile } = shells[shell];
+  const remark = (text: string) => `${comment} ${oneLine(text)}`;
+  const host = URL.parse(url)?.hostname.replace(/^\[|\]$/g, '') ?? '';
+  if (!url.startsWith('https:') && !isLoopback(host)) {
+    return lines(
+      remark(`The ollama command signs in over https alone, and ${url} is not encrypted. Ask its owner to encrypt it,`),
+      remark('or for an invite: Join a Shared Ollama gives the command an address on this computer.'),
+    );
+  }
+  return lines(
+    remark('Once: send ~/.ollama/id_ed25519.pub to the owner of this endpoint. Ollama makes it when it first starts.'),
+    ...(trust === undefined
+      ? []
+      : [
+          writeHomeFile(caFile, pemLines(trust.pem)),
+          remark(`On Linux. On macOS and Windows, import ${caFile} into what the system trusts, or ask for an invite.`),
+          assignHomeFile('SSL_CERT_FILE', caFile),
+        ]),
+    assign('OLLAMA_HOST', oneLine(url)),
+    assign('OLLAMA_AUTH', '1'),
+    'ollama list',
+  );
 }
 
 /** Python that makes `tls`, which trusts the endpoint's authority and nothing else. */
@@ -179,6 +213,13 @@ export const clients: readonly Client[] = [
     usesShell: false,
     render: powershellChat,
     note: 'The key stays in the history of PowerShell.',
+  },
+  {
+    id: 'ollama',
+    name: 'ollama',
+    usesShell: true,
+    render: ollamaCommand,
+    note: 'It signs in by your ~/.ollama/id_ed25519.pub; a password in OLLAMA_HOST is printed, and OLLAMA_API_KEY not read.',
   },
   {
     id: 'ollama-python',

@@ -12,6 +12,7 @@ const maxShown = 500;
 interface Tracked extends ActiveRequest {
   model?: string;
   tokens: number;
+  position: (() => number) | undefined;
   stopped: boolean;
   readonly res: ServerResponse;
   /** By `performance.now()`. */
@@ -25,6 +26,10 @@ export type NewRequest = Pick<ActiveRequest, 'user' | 'method' | 'path' | 'addre
 export interface RequestTrack {
   sawModel(model: string): void;
   sawTokens(tokens: number): void;
+  /** It waits for its turn. @param position its place, asked for when it is shown. */
+  waits(position: () => number): void;
+  /** Its turn has come. */
+  runs(): void;
 }
 
 /** Keeps what goes on in a guard: requests under way, the last ones that are over, and who holds connections. */
@@ -50,6 +55,7 @@ export class ActivityTracker {
       ...request,
       startedAt: Date.now(),
       tokens: 0,
+      position: undefined,
       stopped: false,
       res,
       beganAt: performance.now(),
@@ -66,6 +72,15 @@ export class ActivityTracker {
       sawTokens: (tokens) => {
         if (tracked.tokens === tokens) return;
         tracked.tokens = tokens;
+        this.#onChange();
+      },
+      waits: (position) => {
+        tracked.position = position;
+        this.#onChange();
+      },
+      runs: () => {
+        if (tracked.position === undefined) return;
+        tracked.position = undefined;
         this.#onChange();
       },
     };
@@ -123,6 +138,12 @@ export class ActivityTracker {
   }
 }
 
-function activeRequest({ res: _res, beganAt: _beganAt, stopped: _stopped, ...request }: Tracked): ActiveRequest {
-  return request;
+function activeRequest({
+  res: _res,
+  beganAt: _beganAt,
+  stopped: _stopped,
+  position,
+  ...request
+}: Tracked): ActiveRequest {
+  return position === undefined ? request : { ...request, waiting: position() };
 }

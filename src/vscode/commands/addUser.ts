@@ -1,6 +1,9 @@
 import { l10n, window } from 'vscode';
 import { createUser, isTaken, type User, userNameProblem } from '../../guard/identity/users.ts';
-import { roleNames } from '../../guard/policy/policy.ts';
+import { type Role, resolvePolicy } from '../../guard/policy/policy.ts';
+import { capabilities } from '../../guard/policy/policyDocument.ts';
+import { modelWords } from '../accessWords.ts';
+import type { GuardService } from '../guardService.ts';
 import { inWords } from '../words.ts';
 import { askPassword, staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
@@ -11,7 +14,7 @@ export async function addUser({ guard }: CommandContext): Promise<void> {
   const title = l10n.t('Add User');
   const name = await askNewName(guard.users, title);
   if (name === undefined) return;
-  const role = await askRole(title);
+  const role = await askRole(guard, title);
   if (role === undefined) return;
   const chosen = await askPassword(title);
   if (chosen === undefined) return;
@@ -39,15 +42,35 @@ export async function askNewName(users: readonly User[], title: string): Promise
   return name || undefined;
 }
 
-/** Asks what a new user may do. */
-export async function askRole(title: string): Promise<string | undefined> {
-  const details: Readonly<Record<string, string>> = {
-    viewer: l10n.t('Sees the models'),
-    member: l10n.t('Sees and uses the models'),
-    admin: l10n.t('Also pulls, creates and deletes models'),
-    owner: l10n.t('Also uses models of ollama.com on your account, and goes first'),
-  };
-  const items = roleNames.map((role) => ({ label: role, detail: details[role] ?? '', role }));
+/**
+ * Asks what a user may do: for one of the policy's roles.
+ *
+ * @param now the role the user has.
+ * @throws GuardError `policy-invalid`.
+ */
+export async function askRole(guard: GuardService, title: string, now?: string): Promise<string | undefined> {
+  const items = [...resolvePolicy(guard.policy).roles.values()].map((role) => ({
+    label: role.name,
+    ...(role.name === now && { description: l10n.t('now') }),
+    detail: roleWords(role),
+  }));
   return (await window.showQuickPick(items, { title, placeHolder: l10n.t('What may this user do?'), ...staysOpen }))
-    ?.role;
+    ?.label;
+}
+
+/** What a role lets its users do, in words. */
+function roleWords({ can, models, cloud }: Role): string {
+  const known: Readonly<Record<string, string>> = {
+    '': l10n.t('May do nothing'),
+    read: l10n.t('Sees the models'),
+    'read infer': l10n.t('Sees and uses the models'),
+    'read infer manage': l10n.t('Also pulls, creates and deletes models'),
+  };
+  const may = capabilities.filter((capability) => can.includes(capability));
+  const which = modelWords(models);
+  return [
+    known[may.join(' ')] ?? may.join(', '),
+    ...(which === modelWords({}) ? [] : [which]),
+    ...(cloud ? [l10n.t('models of ollama.com too, on your account')] : []),
+  ].join('; ');
 }

@@ -6,7 +6,7 @@ import { makeApiKey } from './createApiKey.ts';
 import { teammateAccess } from './teammateUrl.ts';
 
 /** Copies a command that works when pasted. A stored password is never in it, because there is none. */
-export async function copyCurl({ guard, copied }: CommandContext, name?: string): Promise<void> {
+export async function copyCurl({ guard, done }: CommandContext, name?: string): Promise<void> {
   const title = l10n.t('Copy curl Command');
   const user = await askUser(guard.users, title, name);
   if (user === undefined) return;
@@ -32,7 +32,7 @@ export async function copyCurl({ guard, copied }: CommandContext, name?: string)
   const signIn: CurlSignIn =
     credential === newKey ? { apiKey: await makeApiKey(guard, user.name, 'curl') } : { user: user.name };
   await env.clipboard.writeText(curlCommand(url, signIn, shell, trust));
-  copied();
+  done('send');
   void window.showInformationMessage(
     guard.endpoint !== undefined
       ? l10n.t('Copied a curl command for {0}.', user.name)

@@ -14,7 +14,7 @@ const patienceMs = 2_000;
 /** Stands where no model is installed yet. */
 const anyModel = 'llama3.2';
 
-/** Copies what a client needs, in the form that works there, with a new API key that is named after the client. */
+/** Copies what a client needs, in the form that works there; where it takes an API key, with a new one of its name. */
 export async function copyForClient(context: CommandContext, name?: string): Promise<void> {
   const { guard } = context;
   const title = l10n.t('Copy for Client');
@@ -27,9 +27,9 @@ export async function copyForClient(context: CommandContext, name?: string): Pro
   if (shell === undefined) return;
 
   const [model = anyModel] = await modelNames(guard.endpoint?.upstream ?? readGuardConfig().upstream, patienceMs);
-  const apiKey = await makeApiKey(guard, user.name, client.keyLabel);
+  const apiKey = client.keyLabel === undefined ? '' : await makeApiKey(guard, user.name, client.keyLabel);
   await env.clipboard.writeText(client.render({ ...access, user: user.name, apiKey, model, shell }));
-  context.copied();
+  context.done('send');
   await sayCopied(context, client, user.name);
 }
 
@@ -49,12 +49,16 @@ async function askClient(title: string, name: string): Promise<Client | undefine
 }
 
 async function sayCopied({ guard, openDocs }: CommandContext, client: Client, name: string): Promise<void> {
-  const done = l10n.t(
-    'Copied what {0} needs for {1}, with a new API key {2} in it. Revoke it any time.',
-    name,
-    nameOf(client),
-    JSON.stringify(client.keyLabel),
-  );
+  const { keyLabel } = client;
+  const done =
+    keyLabel === undefined
+      ? l10n.t('Copied what {0} needs for {1}. Add the public key that {0} sends you.', name, nameOf(client))
+      : l10n.t(
+          'Copied what {0} needs for {1}, with a new API key {2} in it. Revoke it any time.',
+          name,
+          nameOf(client),
+          JSON.stringify(keyLabel),
+        );
   const message = guard.endpoint === undefined ? `${done} ${l10n.t('It works once Ollama Guard is started.')}` : done;
   const help = l10n.t('Help');
   if ((await window.showInformationMessage(message, help)) === help) await openDocs('clients', client.name);

@@ -45,7 +45,7 @@ export async function inviteTeammate(context: CommandContext, name?: string): Pr
   };
   await guard.edit({ kind: 'add-invite', name: user.name, invite: record });
   await env.clipboard.writeText(pageLink(invite));
-  context.copied();
+  context.done('send');
   await offer(guard, invite, record, editorLink(env.uriScheme, extensionId, invite));
 }
 
@@ -63,7 +63,7 @@ function whomStep(choices: Choices, guard: GuardService, title: string): Step {
         iconName: 'person-add',
         choose: async () => {
           const name = await askNewName(guard.users, title);
-          const role = name === undefined ? undefined : await askRole(title);
+          const role = name === undefined ? undefined : await askRole(guard, title);
           if (name === undefined || role === undefined) return false;
           choices.whom = { name, role };
           return true;

@@ -2,23 +2,7 @@ import { CancellationError, type Disposable, l10n, commands as vscodeCommands } 
 import { type CommandId, commands } from '../ids.ts';
 import { showError } from '../messages.ts';
 import { errorWords } from '../words.ts';
-import { addUser } from './addUser.ts';
-import { choosePort } from './choosePort.ts';
 import type { CommandContext } from './context.ts';
-import { copyAddress } from './copyAddress.ts';
-import { copyCaCertificate } from './copyCaCertificate.ts';
-import { createApiKey } from './createApiKey.ts';
-import { joinShared } from './joinShared.ts';
-import { leaveJoined } from './leaveJoined.ts';
-import { removeUser } from './removeUser.ts';
-import { replaceAuthority } from './replaceAuthority.ts';
-import { resetPassword } from './resetPassword.ts';
-import { revokeApiKey } from './revokeApiKey.ts';
-import { revokeInvite } from './revokeInvite.ts';
-import { setExpiry } from './setExpiry.ts';
-import { setExternalAccountKey } from './setExternalAccountKey.ts';
-import { startSharing } from './startSharing.ts';
-import { switchUser } from './switchUser.ts';
 
 /**
  * What a command does; it ends quietly when the person dismisses one of its questions.
@@ -32,32 +16,41 @@ const handlers: Readonly<Record<CommandId, CommandHandler>> = {
   [commands.stop]: ({ guard }) => guard.stop(),
   [commands.restart]: ({ guard }) => guard.restart(),
   [commands.toggle]: ({ guard }) => guard.toggle(),
-  [commands.addUser]: addUser,
-  [commands.removeUser]: removeUser,
-  [commands.resetPassword]: resetPassword,
-  [commands.createApiKey]: createApiKey,
-  [commands.revokeApiKey]: revokeApiKey,
-  [commands.disableUser]: switchUser('off'),
-  [commands.enableUser]: switchUser('on'),
-  [commands.setExpiry]: setExpiry,
+  [commands.addUser]: lazily(async () => (await import('./addUser.ts')).addUser),
+  [commands.removeUser]: lazily(async () => (await import('./removeUser.ts')).removeUser),
+  [commands.resetPassword]: lazily(async () => (await import('./resetPassword.ts')).resetPassword),
+  [commands.createApiKey]: lazily(async () => (await import('./createApiKey.ts')).createApiKey),
+  [commands.revokeApiKey]: lazily(async () => (await import('./revokeApiKey.ts')).revokeApiKey),
+  [commands.disableUser]: lazily(async () => (await import('./switchUser.ts')).switchUser('off')),
+  [commands.enableUser]: lazily(async () => (await import('./switchUser.ts')).switchUser('on')),
+  [commands.setExpiry]: lazily(async () => (await import('./setExpiry.ts')).setExpiry),
+  [commands.editAccess]: lazily(async () => (await import('./editAccess.ts')).editAccess),
+  [commands.explainAccess]: lazily(async () => (await import('./explainAccess.ts')).explainAccess),
+  [commands.editPolicy]: ({ openPolicy }) => openPolicy(),
+  [commands.addPublicKey]: lazily(async () => (await import('./publicKeys.ts')).addPublicKey),
+  [commands.removePublicKey]: lazily(async () => (await import('./publicKeys.ts')).removePublicKey),
+  [commands.importPublicKeys]: lazily(async () => (await import('./publicKeys.ts')).importPublicKeys),
+  [commands.exportPublicKeys]: lazily(async () => (await import('./publicKeys.ts')).exportPublicKeys),
   [commands.copyCurl]: lazily(async () => (await import('./copyCurl.ts')).copyCurl),
   [commands.copyForClient]: lazily(async () => (await import('./copyForClient.ts')).copyForClient),
-  [commands.copyAddress]: copyAddress,
-  [commands.startSharing]: startSharing,
+  [commands.copyAddress]: lazily(async () => (await import('./copyAddress.ts')).copyAddress),
+  [commands.startSharing]: lazily(async () => (await import('./startSharing.ts')).startSharing),
   [commands.pauseSharing]: ({ guard }) => guard.pauseSharing(true),
   [commands.resumeSharing]: ({ guard }) => guard.pauseSharing(false),
   [commands.stopSharing]: ({ guard }) => guard.endSharing(),
   [commands.stopRequest]: async ({ guard }, target) => {
     if (target !== undefined) await guard.stopRequest(Number(target));
   },
-  [commands.copyCaCertificate]: copyCaCertificate,
+  [commands.copyCaCertificate]: lazily(async () => (await import('./copyCaCertificate.ts')).copyCaCertificate),
   [commands.inviteTeammate]: lazily(async () => (await import('./inviteTeammate.ts')).inviteTeammate),
-  [commands.revokeInvite]: revokeInvite,
-  [commands.joinShared]: joinShared,
-  [commands.leaveJoined]: leaveJoined,
-  [commands.setExternalAccountKey]: setExternalAccountKey,
-  [commands.replaceAuthority]: replaceAuthority,
-  [commands.choosePort]: choosePort,
+  [commands.revokeInvite]: lazily(async () => (await import('./revokeInvite.ts')).revokeInvite),
+  [commands.joinShared]: lazily(async () => (await import('./joinShared.ts')).joinShared),
+  [commands.leaveJoined]: lazily(async () => (await import('./leaveJoined.ts')).leaveJoined),
+  [commands.setExternalAccountKey]: lazily(
+    async () => (await import('./setExternalAccountKey.ts')).setExternalAccountKey,
+  ),
+  [commands.replaceAuthority]: lazily(async () => (await import('./replaceAuthority.ts')).replaceAuthority),
+  [commands.choosePort]: lazily(async () => (await import('./choosePort.ts')).choosePort),
   [commands.checkMachine]: lazily(async () => (await import('./checkMachine.ts')).checkMachine),
   [commands.openSettings]: ({ openSettings }) => openSettings(),
   [commands.openWalkthrough]: ({ openWalkthrough }) => openWalkthrough(),

@@ -1,4 +1,4 @@
-import { l10n } from 'vscode';
+import { env, l10n } from 'vscode';
 import type { ActiveRequest, Activity, DoneRequest } from '../../guard/usage/activity.ts';
 import { counted, duration, moment, span } from '../words.ts';
 import type { Row } from './rows.ts';
@@ -29,15 +29,32 @@ function facts({ method, path, address, startedAt }: ActiveRequest): readonly st
 }
 
 function activeRow(request: ActiveRequest, now: number): Row {
+  const { waiting, startedAt, tokens } = request;
+  const state = waiting === undefined ? tokenWords(tokens) : placeWords(waiting);
   return {
-    id: `request ${request.startedAt} ${request.id}`,
+    id: `request ${startedAt} ${request.id}`,
     label: title(request),
-    description: `${span(now - request.startedAt)}, ${tokenWords(request.tokens)}`,
-    tooltip: [title(request), ...facts(request), tokenWords(request.tokens)],
-    icon: 'loading~spin',
+    description: waiting === undefined ? `${span(now - startedAt)}, ${state}` : `${state}, ${span(now - startedAt)}`,
+    tooltip: [title(request), ...facts(request), state],
+    icon: waiting === undefined ? 'loading~spin' : 'watch',
     context: 'request.active',
     target: String(request.id),
   };
+}
+
+/** A place among those that wait, such as `waits, 3rd in line`. */
+function placeWords(place: number): string {
+  const digits = place.toLocaleString(env.language);
+  switch (new Intl.PluralRules(env.language, { type: 'ordinal' }).select(place)) {
+    case 'one':
+      return l10n.t('waits, {0}st in line', digits);
+    case 'two':
+      return l10n.t('waits, {0}nd in line', digits);
+    case 'few':
+      return l10n.t('waits, {0}rd in line', digits);
+    default:
+      return l10n.t('waits, {0}th in line', digits);
+  }
 }
 
 function moreRow(count: number): Row {

@@ -3,7 +3,7 @@ import { endpointAddresses } from '../../guard/share/addresses.ts';
 import type { Sharing } from '../../guard/share/sharing.ts';
 import type { Endpoint, GuardState } from '../../guard/state.ts';
 import type { EndpointTls } from '../../guard/tls/certificate.ts';
-import type { ConnectedUser } from '../../guard/usage/activity.ts';
+import type { Activity, ConnectedUser } from '../../guard/usage/activity.ts';
 import { type Reach, reachOf } from '../exposure.ts';
 import { counted, day, inWords, moment, span } from '../words.ts';
 import type { Row } from './rows.ts';
@@ -13,7 +13,7 @@ export interface EndpointFacts {
   readonly state: GuardState;
   /** Undefined until Ollama was asked. */
   readonly answers: boolean | undefined;
-  readonly connected: readonly ConnectedUser[];
+  readonly activity: Activity;
   readonly storage: 'kept' | 'memory';
   readonly now: number;
 }
@@ -51,7 +51,8 @@ export function endpointRows(facts: EndpointFacts): readonly Row[] {
         ...encryption(state),
         upstream(state.upstream, facts.answers),
         ...(facts.storage === 'memory' ? [memoryOnly()] : []),
-        connected(facts.connected),
+        ...queue(facts.activity),
+        connected(facts.activity.connected),
       ];
   }
 }
@@ -201,6 +202,27 @@ function upstream(url: string, answers: boolean | undefined): Row {
         color: 'list.warningForeground',
       };
   }
+}
+
+/** Who waits for their turn at Ollama; no row while nobody does. */
+function queue({ active }: Activity): readonly Row[] {
+  const waiting = active.filter((request) => request.waiting !== undefined);
+  if (waiting.length === 0) return [];
+  const byUser = new Map<string, number>();
+  for (const { user } of waiting) byUser.set(user, (byUser.get(user) ?? 0) + 1);
+  return [
+    {
+      id: 'queue',
+      label: l10n.t('Queue'),
+      description: l10n.t('{0} at work, {1} waiting', active.length - waiting.length, waiting.length),
+      tooltip: [
+        l10n.t('Ollama is busy. Users take turns.'),
+        ...[...byUser].map(([user, count]) => l10n.t('{0}: {1} waiting', user, count)),
+      ],
+      icon: 'list-ordered',
+      context: 'endpoint.queue',
+    },
+  ];
 }
 
 function memoryOnly(): Row {

@@ -35,7 +35,7 @@ export function registerViews(guard: GuardService, upstream: UpstreamWatch): Dis
       endpointRows({
         state: guard.state,
         answers: upstream.answers,
-        connected: guard.activity.connected,
+        activity: guard.activity,
         storage: guard.storage,
         now: Date.now(),
       }),

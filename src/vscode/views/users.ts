@@ -1,5 +1,13 @@
 import { l10n } from 'vscode';
-import { type ApiKeyRecord, type InviteRecord, isExpired, type User, whyBarred } from '../../guard/identity/users.ts';
+import {
+  type ApiKeyRecord,
+  type InviteRecord,
+  isExpired,
+  type PublicKeyRecord,
+  type User,
+  whyBarred,
+} from '../../guard/identity/users.ts';
+import { limitWords, modelWords } from '../accessWords.ts';
 import { ago, moment } from '../words.ts';
 import type { Row } from './rows.ts';
 
@@ -10,7 +18,7 @@ export interface UserFacts {
   readonly now: number;
 }
 
-/** The rows of the Users view: a row a user, and below it a row a key or an open invite. */
+/** The rows of the Users view: a row a user, and below it a row a key, a public key or an open invite. */
 export function userRows({ users, lastUsed, now }: UserFacts): readonly Row[] {
   return users.map((user) => userRow(user, lastUsed, now));
 }
@@ -25,6 +33,7 @@ function userRow(user: User, lastUsed: UserFacts['lastUsed'], now: number): Row 
     description: [user.role, barred === undefined ? usedWords(used, now) : marks[barred]].join(', '),
     tooltip: [
       `${user.name}, ${user.role}`,
+      ...restrictionWords(user),
       l10n.t('Added {0}', moment(user.createdAt)),
       ...expiryWords(user, now),
       lastUsedWords(used),
@@ -37,9 +46,15 @@ function userRow(user: User, lastUsed: UserFacts['lastUsed'], now: number): Row 
   };
   const children = [
     ...user.keys.map((key) => keyRow(key, lastUsed, now)),
+    ...(user.publicKeys ?? []).map((key) => publicKeyRow(key, lastUsed, now)),
     ...(user.invites ?? []).map((invite) => inviteRow(invite, now)),
   ];
   return children.length === 0 ? row : { ...row, children, collapsed: true };
+}
+
+/** What holds for a user beside the role. */
+function restrictionWords({ models, limits = {} }: User): readonly string[] {
+  return [...(models === undefined ? [] : [l10n.t('Models: {0}', modelWords(models))]), ...limitWords(limits)];
 }
 
 function inviteRow(invite: InviteRecord, now: number): Row {
@@ -77,6 +92,26 @@ function keyRow(key: ApiKeyRecord, lastUsed: UserFacts['lastUsed'], now: number)
     icon: 'key',
     ...(expired && { color: 'disabledForeground' }),
     context: 'key',
+    target: key.id,
+  };
+}
+
+function publicKeyRow(key: PublicKeyRecord, lastUsed: UserFacts['lastUsed'], now: number): Row {
+  const expired = isExpired(key, now);
+  const used = lastUsed[key.id];
+  return {
+    id: key.id,
+    label: key.label || key.id,
+    description: [l10n.t('public key'), expired ? l10n.t('expired') : usedWords(used, now)].join(', '),
+    tooltip: [
+      l10n.t('A public key of the ollama command line'),
+      l10n.t('Added {0}', moment(key.createdAt)),
+      ...expiryWords(key, now),
+      lastUsedWords(used),
+    ],
+    icon: 'key',
+    ...(expired && { color: 'disabledForeground' }),
+    context: 'publicKey',
     target: key.id,
   };
 }

@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import bcrypt from 'bcryptjs';
 import { createFailedLogins } from '../../../src/guard/admission/failedLogins.ts';
-import { Authenticator, type ComparePassword } from '../../../src/guard/identity/authenticator.ts';
+import { Authenticator, type ComparePassword, type Origin } from '../../../src/guard/identity/authenticator.ts';
 import type { Credential } from '../../../src/guard/identity/credentials.ts';
 import { setPasswordHash, type User } from '../../../src/guard/identity/users.ts';
 import { team, testCost } from '../../support/people.ts';
 
-const address = '192.0.2.1';
+const origin: Origin = { address: '192.0.2.1', confidential: true };
 const minute = 60_000;
 const miaByPassword: Credential = { kind: 'password', user: 'mia', password: team.mia.password };
 const miaByKey: Credential = { kind: 'key', id: team.mia.keyId, text: team.mia.key };
@@ -28,7 +28,7 @@ function create(users: readonly User[] = team.users, comparePassword: ComparePas
   });
   authenticator.setUsers(users);
   const signIn = async (credential: Credential) => {
-    const outcome = await authenticator.signIn(credential, address);
+    const outcome = await authenticator.signIn(credential, origin);
     return 'identity' in outcome ? outcome.identity.user.name : outcome.refusal;
   };
   return { authenticator, clock, compares, signIn };
@@ -38,9 +38,9 @@ const until = (expiresAt: string) => team.users.map((user): User => ({ ...user, 
 
 test('a key and a remembered password are answered at once, without a promise', async () => {
   const { authenticator, signIn } = create();
-  assert.ok(!(authenticator.signIn(miaByKey, address) instanceof Promise));
+  assert.ok(!(authenticator.signIn(miaByKey, origin) instanceof Promise));
   assert.equal(await signIn(miaByPassword), 'mia');
-  assert.ok(!(authenticator.signIn(miaByPassword, address) instanceof Promise));
+  assert.ok(!(authenticator.signIn(miaByPassword, origin) instanceof Promise));
 });
 
 test('a verified password is remembered for ten minutes', async () => {
@@ -60,7 +60,7 @@ test('SEC-45: expiry is checked on every request, remembered or not', async () =
   const { clock, signIn, authenticator } = create(until('2026-01-01T00:01:00.000Z'));
   assert.equal(await signIn(miaByPassword), 'mia');
   assert.equal(await signIn(miaByKey), 'mia');
-  const outcome = await authenticator.signIn(miaByPassword, address);
+  const outcome = await authenticator.signIn(miaByPassword, origin);
   assert.ok('identity' in outcome && authenticator.isCurrent(outcome.identity));
   clock.time += minute;
   assert.equal(await signIn(miaByPassword), 'unauthenticated');
@@ -119,8 +119,8 @@ test('SEC-50: the single flight is for one name and one password', async () => {
 
 test('identities are current while their user, password and key are', async () => {
   const { authenticator } = create();
-  const byPassword = await authenticator.signIn(miaByPassword, address);
-  const byKey = await authenticator.signIn(miaByKey, address);
+  const byPassword = await authenticator.signIn(miaByPassword, origin);
+  const byKey = await authenticator.signIn(miaByKey, origin);
   assert.ok('identity' in byPassword && 'identity' in byKey);
   const current = (users: readonly User[]) => {
     authenticator.setUsers(users);

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createApiKey } from '../../../src/guard/identity/apiKey.ts';
 import { readCredential } from '../../../src/guard/identity/credentials.ts';
+import { createCliKey, signed } from '../../support/ollamaCli.ts';
 import { basic } from '../../support/people.ts';
 
 test('SEC-56: placeholders are no credential', () => {
@@ -44,6 +45,38 @@ test('an API key is read back from Bearer, x-api-key and Basic', () => {
   );
 });
 
+test('what has three parts in base64url after Bearer is a token, and nowhere else', () => {
+  const text = 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2lnbmF0dXJl-_';
+  assert.deepEqual(readCredential({ authorization: `Bearer ${text}` }), { kind: 'token', text });
+  assert.deepEqual(readCredential({ authorization: `bearer  ${text} ` }), { kind: 'token', text });
+  assert.equal(readCredential({ 'x-api-key': text }).kind, 'invalid');
+  assert.equal(readCredential({ authorization: text }).kind, 'invalid');
+  assert.deepEqual(readCredential({ authorization: basic('mia', text) }), {
+    kind: 'password',
+    user: 'mia',
+    password: text,
+  });
+  for (const other of ['a.b', 'a.b.c.d', 'a.b.c.d.e', 'a..c', '.b.c', 'a.b.', 'a.b+.c', 'a.b.c=', 'a.b c.d', 'ü.b.c']) {
+    assert.equal(readCredential({ authorization: `Bearer ${other}` }).kind, 'invalid', other);
+  }
+  const long = (length: number) => readCredential({ authorization: `Bearer a.b.${'c'.repeat(length - 4)}` }).kind;
+  assert.deepEqual([long(16 * 1024), long(16 * 1024 + 1)], ['token', 'invalid']);
+});
+
+test('a signature is read where the request is known that it is of', () => {
+  const key = createCliKey();
+  const request = { method: 'POST', target: '/api/chat?ts=1767225600' };
+  const authorization = signed(key, 'POST,/api/chat?ts=1767225600');
+  const credential = readCredential({ authorization, 'x-api-key': 'ignored' }, request);
+  assert.ok(credential.kind === 'signature');
+  assert.equal(credential.signature.publicKey, key.blob);
+  assert.equal(readCredential({ authorization }).kind, 'invalid');
+  assert.equal(readCredential({ authorization: `Bearer ${authorization}` }, request).kind, 'invalid');
+  assert.equal(readCredential({ 'x-api-key': authorization }, request).kind, 'invalid');
+  assert.equal(readCredential({ authorization }, { ...request, target: '/api/chat' }).kind, 'invalid');
+  assert.equal(readCredential({ authorization: '' }, request).kind, 'invalid');
+});
+
 test('no header is too odd to be read', () => {
   const header = fc.oneof(
     fc.string({ unit: 'binary' }),
@@ -55,7 +88,9 @@ test('no header is too odd to be read', () => {
   fc.assert(
     fc.property(header, header, (authorization, apiKey) => {
       assert.ok(
-        ['none', 'invalid', 'password', 'key'].includes(readCredential({ authorization, 'x-api-key': apiKey }).kind),
+        ['none', 'invalid', 'password', 'key', 'token'].includes(
+          readCredential({ authorization, 'x-api-key': apiKey }, { method: 'GET', target: '/?ts=1' }).kind,
+        ),
       );
     }),
     { numRuns: 1_000 },

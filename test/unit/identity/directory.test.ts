@@ -4,6 +4,7 @@ import bcrypt from 'bcryptjs';
 import { createDirectory } from '../../../src/guard/identity/directory.ts';
 import { bcryptCost } from '../../../src/guard/identity/password.ts';
 import { addUser, type User } from '../../../src/guard/identity/users.ts';
+import { createCliKey, withPublicKey } from '../../support/ollamaCli.ts';
 import { team } from '../../support/people.ts';
 
 test('finds users by their exact name and keys by their id', () => {
@@ -14,6 +15,18 @@ test('finds users by their exact name and keys by their id', () => {
   for (const name of ['MIA', '', '__proto__', 'constructor', 'toString']) {
     assert.equal(directory.byName(name), undefined, name);
     assert.equal(directory.byKeyId(name), undefined, name);
+  }
+});
+
+test('finds users by their name in any case, and public keys by what they are', () => {
+  const key = createCliKey();
+  const directory = createDirectory(withPublicKey(team.users, 'mia', key));
+  assert.equal(directory.byNameInAnyCase('MIA')?.name, 'mia');
+  assert.equal(directory.byNameInAnyCase('mi'), undefined);
+  const found = directory.byPublicKey(key.blob);
+  assert.deepEqual([found?.user.name, found?.key.blob], ['mia', key.blob]);
+  for (const blob of [createCliKey().blob, '', '__proto__', 'constructor']) {
+    assert.equal(directory.byPublicKey(blob), undefined, blob);
   }
 });
 

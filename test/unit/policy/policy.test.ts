@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { builtInRoles, decideRoute, roleNames } from '../../../src/guard/policy/policy.ts';
+import {
+  accessOf,
+  builtInRoles,
+  decideRoute,
+  defaultPolicy,
+  type Policy,
+  type Role,
+  resolvePolicy,
+  roleNames,
+} from '../../../src/guard/policy/policy.ts';
 import { routes } from '../../../src/guard/routes.ts';
 
 const digest = `sha256:${'0a'.repeat(32)}`;
@@ -48,10 +57,15 @@ function expected(least: string, role: string): string {
   return roleNames.indexOf(role) >= roleNames.indexOf(least) ? 'yes' : 'not-permitted';
 }
 
-function decided(role: string, method: string, path: string): string {
-  const can = builtInRoles.find(({ name }) => name === role)?.can ?? [];
-  const decision = decideRoute(can, method, path);
+function decided(role: string, method: string, path: string, policy = defaultPolicy): string {
+  const decision = decideRoute(accessOf(policy, { role }).can, method, path);
   return 'route' in decision ? 'yes' : decision.refusal;
+}
+
+function roleIn({ roles }: Policy, name: string): Role {
+  const role = roles.get(name);
+  assert.ok(role, name);
+  return role;
 }
 
 test('SEC-18, SEC-19: every role, method and route has its decision', () => {
@@ -63,6 +77,132 @@ test('SEC-18, SEC-19: every role, method and route has its decision', () => {
       }
     }
   }
+});
+
+test('the owner may as much as an admin, beside models of ollama.com and the first place in the queue', () => {
+  const [owner, admin] = [roleIn(defaultPolicy, 'owner'), roleIn(defaultPolicy, 'admin')];
+  assert.deepEqual(owner, { ...admin, name: 'owner', cloud: true, priority: 10 });
+});
+
+test('SEC-39, SEC-78: without a policy, nobody but the owner may use what the owner pays for, and no member unloads a model', () => {
+  assert.deepEqual(
+    builtInRoles.filter(({ cloud }) => cloud).map(({ name }) => name),
+    ['owner'],
+  );
+  assert.deepEqual(roleIn(defaultPolicy, 'member').clamps, { keepAlive: { min: '1m', max: '1h' } });
+  for (const { registries, models } of builtInRoles) {
+    assert.deepEqual(registries, ['registry.ollama.ai']);
+    assert.deepEqual(models, { allow: ['*'], deny: [] });
+  }
+});
+
+test('a role of the policy is made as it says, and is otherwise as careful as member', () => {
+  const policy = resolvePolicy({
+    roles: { 'ci-bots': { can: ['infer'], models: { allow: ['qwen*'] }, limits: { requestsPerMinute: 3 }, weight: 2 } },
+  });
+  const member = roleIn(policy, 'member');
+  assert.deepEqual(roleIn(policy, 'ci-bots'), {
+    ...member,
+    name: 'ci-bots',
+    can: ['infer'],
+    models: { allow: ['qwen*'], deny: [] },
+    limits: { requestsPerMinute: 3 },
+    weight: 2,
+  });
+  assert.deepEqual(roleIn(resolvePolicy({ roles: { other: {} } }), 'other'), { ...member, name: 'other' });
+  assert.equal(decided('ci-bots', 'POST', '/api/chat', policy), 'yes');
+  assert.equal(decided('ci-bots', 'GET', '/api/tags', policy), 'not-permitted');
+  assert.equal(decided('ci-bots', 'POST', '/api/me', policy), 'owner-only');
+});
+
+test('a role that is there anyway keeps what the policy does not mention', () => {
+  const document = {
+    roles: { member: { models: { deny: ['*:70b'] }, clamps: { contextTokens: 4_096 }, limits: { tokensPerDay: 9 } } },
+  };
+  const policy = resolvePolicy(document);
+  const before = roleIn(defaultPolicy, 'member');
+  assert.deepEqual(roleIn(policy, 'member'), {
+    ...before,
+    models: { allow: ['*'], deny: ['*:70b'] },
+    clamps: { keepAlive: { min: '1m', max: '1h' }, contextTokens: 4_096 },
+    limits: { tokensPerDay: 9 },
+  });
+  for (const name of ['viewer', 'admin', 'owner']) assert.equal(roleIn(policy, name), roleIn(defaultPolicy, name));
+  // The built-in roles are as they were for the next policy.
+  assert.equal(roleIn(defaultPolicy, 'member'), before);
+  assert.deepEqual(roleIn(resolvePolicy({}), 'member'), before);
+});
+
+test('a policy may take from a role that is there anyway', () => {
+  const policy = resolvePolicy({ roles: { owner: { can: [], cloud: false }, admin: { models: { allow: [] } } } });
+  assert.equal(decided('owner', 'GET', '/api/tags', policy), 'not-permitted');
+  assert.equal(roleIn(policy, 'owner').cloud, false);
+  assert.deepEqual(roleIn(policy, 'admin').models, { allow: [], deny: [] });
+});
+
+test("the queue's numbers have defaults, one by one", () => {
+  assert.deepEqual(defaultPolicy.queue, { concurrency: 4, length: 256, maxWaitMs: 600_000 });
+  const { queue } = resolvePolicy({ queue: { concurrency: 1, maxWait: '30s' } });
+  assert.deepEqual(queue, { concurrency: 1, length: 256, maxWaitMs: 30_000 });
+  assert.equal(resolvePolicy({ queue: { maxWait: '0' } }).queue.maxWaitMs, 0);
+});
+
+test('SEC-15: a role that the policy does not know may nothing', () => {
+  for (const role of ['gone', '__proto__', 'constructor', '']) {
+    const access = accessOf(defaultPolicy, { role, models: { allow: ['*'] }, limits: { requestsPerMinute: 1_000 } });
+    assert.deepEqual(access.can, [], role);
+    assert.equal(access.cloud, false, role);
+    for (const { method, path } of routes) {
+      const called = typeof path === 'string' ? path : '/v1/models/x';
+      if (typeof path === 'string' || path.test(called)) assert.notEqual(decided(role, method, called), 'yes', role);
+    }
+  }
+  assert.deepEqual(accessOf(defaultPolicy, { role: 'gone' }).models.allow.globs, []);
+});
+
+test("what is a user's own goes over what is the role's", () => {
+  const policy = resolvePolicy({
+    roles: {
+      member: {
+        models: { allow: ['llama*'], deny: ['*:70b'] },
+        limits: { requestsPerMinute: 10, tokensPerDay: 100 },
+        limitsPerKey: { requestsPerMinute: 5 },
+      },
+    },
+  });
+  const member = roleIn(policy, 'member');
+  const access = accessOf(policy, {
+    role: 'member',
+    models: { allow: ['qwen*'], deny: ['*q4'] },
+    limits: { requestsPerMinute: 20, concurrentRequests: 2 },
+  });
+  assert.deepEqual(access.models, {
+    deny: [
+      { place: 'roles.member.models.deny', globs: ['*:70b'] },
+      { place: 'user.models.deny', globs: ['*q4'] },
+    ],
+    allow: { place: 'user.models.allow', globs: ['qwen*'] },
+  });
+  assert.deepEqual(access.limits, { requestsPerMinute: 20, tokensPerDay: 100, concurrentRequests: 2 });
+  const { name: _name, models: _models, limits: _limits, ...rest } = member;
+  const { role, models: _own, limits: _ownLimits, ...kept } = access;
+  assert.equal(role, 'member');
+  assert.deepEqual(kept, rest);
+});
+
+test("a user who has one list of its own keeps the role's other", () => {
+  const policy = resolvePolicy({ roles: { member: { models: { allow: ['llama*'], deny: ['*:70b'] } } } });
+  const denied = accessOf(policy, { role: 'member', models: { deny: ['*q4'] } });
+  assert.deepEqual(denied.models.allow, { place: 'roles.member.models.allow', globs: ['llama*'] });
+  const nothing = accessOf(policy, { role: 'member', models: { allow: [] } });
+  assert.deepEqual(nothing.models, {
+    deny: [{ place: 'roles.member.models.deny', globs: ['*:70b'] }],
+    allow: { place: 'user.models.allow', globs: [] },
+  });
+  assert.deepEqual(accessOf(policy, { role: 'viewer' }).models, {
+    deny: [],
+    allow: { place: 'roles.viewer.models.allow', globs: ['*'] },
+  });
 });
 
 test('the table holds no route beyond the surface', () => {

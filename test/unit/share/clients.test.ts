@@ -37,6 +37,12 @@ const trusted = {
 const variants = clients.flatMap((client) =>
   (client.usesShell ? shellIds : (['bash'] as const)).map((shell) => [client, shell] as const),
 );
+/** Those that sign in by an API key. */
+const keyed = variants.filter(([client]) => client.keyLabel !== undefined);
+
+/** What docs/clients.md shows; the ollama command has nothing to paste for an endpoint that is not encrypted. */
+const documented = (client: Client) =>
+  client.render(client.keyLabel === undefined ? { ...example, url: trusted.url } : example);
 
 const anyText = fc.oneof(
   fc.string({ unit: 'binary' }),
@@ -53,10 +59,14 @@ describe('the clients', () => {
   it('have an id, a name and a label of their own', () => {
     for (const field of ['id', 'name', 'keyLabel'] as const)
       assert.equal(new Set(clients.map((client) => client[field])).size, clients.length);
+    assert.deepEqual(
+      clients.filter(({ keyLabel }) => keyLabel === undefined).map(({ id }) => id),
+      ['ollama'],
+    );
   });
 
   it('get the key once, and the address and a test with curl', () => {
-    for (const [client, shell] of variants) {
+    for (const [client, shell] of keyed) {
       const text = client.render({ ...example, shell });
       const label = `${client.id} in ${shell}`;
       assert.equal(text.split(example.apiKey).length - 1, 1, label);
@@ -74,7 +84,7 @@ describe('the clients', () => {
   it('get what it takes to know the endpoint, and nothing that switches a check off', () => {
     const off =
       /verify_?(?:ssl)?\s*[=:]\s*false|rejectUnauthorized|NODE_TLS|CERT_NONE|insecure|SkipCertificateCheck|AcceptAll/i;
-    for (const [client, shell] of variants) {
+    for (const [client, shell] of keyed) {
       const text = client.render({ ...trusted, shell });
       const label = `${client.id} in ${shell}`;
       assert.equal(text.split(trusted.apiKey).length - 1, 1, label);
@@ -89,7 +99,7 @@ describe('the clients', () => {
   });
 
   it('need no more than before when every system knows the endpoint', () => {
-    for (const [client, shell] of variants) {
+    for (const [client, shell] of keyed) {
       const { url } = trusted;
       const text = client.render({ ...example, url, shell });
       assert.equal(text, client.render({ ...example, shell }).replaceAll(example.url, url), client.id);
@@ -106,7 +116,7 @@ describe('the clients', () => {
       client.render(context).split(context.shell === 'cmd' ? /[\n\r]/ : /[\n\r\u2028\u2029]/).length;
     const trust = fc.record({ pem: fc.constant(trusted.trust.pem), sha256: anyText, publicKeyPin: anyText });
     const parts = fc.record({ url: anyText, user: fc.constant('alice'), apiKey: anyText, model: anyText, trust });
-    for (const [client, shell] of variants) {
+    for (const [client, shell] of keyed) {
       // There, a line break inside of quotes is text; the tests of the shells take those apart.
       const breaksInQuotes = client.id === 'powershell' || (client.usesShell && shell !== 'cmd');
       if (breaksInQuotes) continue;
@@ -115,6 +125,50 @@ describe('the clients', () => {
         assert.equal(height(client, { ...some, shell }), expected, client.id);
       fc.assert(fc.property(parts, check), { numRuns: 50 });
     }
+  });
+});
+
+describe('what the ollama command gets', () => {
+  const ollama = clients.find(({ id }) => id === 'ollama') ?? assert.fail();
+
+  it('is where to find the endpoint, and what to send its owner, and no key', () => {
+    for (const url of ['https://192.168.1.5:11435', 'http://127.0.0.1:11435', 'http://[::1]:11435']) {
+      const set = {
+        bash: [`export OLLAMA_HOST=${url.includes('[') ? `'${url}'` : url}`, 'export OLLAMA_AUTH=1'],
+        powershell: [`$env:OLLAMA_HOST = '${url}'`, "$env:OLLAMA_AUTH = '1'"],
+        cmd: [`set OLLAMA_HOST=${url}`, 'set OLLAMA_AUTH=1'],
+      };
+      for (const shell of shellIds) {
+        const [first = '', ...rest] = ollama.render({ ...example, url, shell }).split('\n');
+        assert.match(first, /^(#|rem) Once: send ~\/\.ollama\/id_ed25519\.pub to the owner/);
+        assert.deepEqual(rest, [...set[shell], 'ollama list']);
+      }
+    }
+  });
+
+  it('is the certificate that it has to trust, in a file, and nothing that switches a check off', () => {
+    for (const shell of shellIds) {
+      const text = ollama.render({ ...trusted, shell });
+      assert.ok(text.includes('MIIBYOURCERTIFICATE'));
+      assert.match(text, /SSL_CERT_FILE ?= ?["%$].*ollama-guard-ca\.pem/);
+      assert.doesNotMatch(text, /og_YOUR_KEY|insecure|GODEBUG|http:/i);
+    }
+  });
+
+  it('is the word that an endpoint in clear does not take its signatures, and nothing to run', () => {
+    for (const url of [example.url, 'http://gpu.example.org:11435', 'http://[fe80::1]:11435']) {
+      for (const shell of shellIds) {
+        const text = ollama.render({ ...example, url, shell });
+        assert.ok(text.split('\n').every((line) => /^(#|rem) /.test(line)));
+        assert.ok(text.includes(`signs in over https alone, and ${url} is not encrypted`));
+      }
+    }
+  });
+
+  it('is as many lines as ever, whatever the address holds', () => {
+    const height = (url: string) => ollama.render({ ...example, shell: 'cmd', url }).split(/[\n\r]/).length;
+    fc.assert(fc.property(anyText, (text) => assert.equal(height(`https:${text}`), 4)));
+    fc.assert(fc.property(anyText, (text) => assert.ok([2, 4].includes(height(text)))));
   });
 });
 
@@ -128,7 +182,7 @@ describe('docs/clients.md', () => {
     );
     for (const client of clients) {
       const section = sections[names.indexOf(client.name)] ?? '';
-      assert.ok(section.includes(`\n${client.render(example)}\n\`\`\``), `${client.id}: the snippet is another`);
+      assert.ok(section.includes(`\n${documented(client)}\n\`\`\``), `${client.id}: the snippet is another`);
       assert.ok(section.includes(client.note ?? ''), `${client.id}: the note is missing`);
     }
   });

@@ -70,6 +70,8 @@ test('when the owner is killed another goes on with the same guard and users', a
   await one.call('edit', addMia);
   await one.call('start', config);
   await one.call('share', config, { host: '127.0.0.2' });
+  const policy = { queue: { concurrency: 2 } };
+  assert.equal(await other.call('setPolicy', policy), undefined);
   await windows.allShow('running');
   await other.call('edit', addAdam);
   const killed = performance.now();
@@ -77,6 +79,7 @@ test('when the owner is killed another goes on with the same guard and users', a
   while ((await windows.answer(team.adam.bearer)) !== 200) await sleep(20);
   t.diagnostic(`answered again ${Math.round(performance.now() - killed)} ms after SIGKILL`);
   assert.equal(await windows.answer(team.mia.bearer), 200);
+  assert.deepEqual(windows.owner.view?.snapshot.wanted?.config.policy, policy);
   await windows.allShow('running');
   await windows.until(() => windows.running.every(({ view }) => view?.snapshot.wanted?.sharing !== undefined));
   for (const { names } of windows.running) assert.deepEqual(names, ['mia', 'adam']);

@@ -7,6 +7,7 @@ import { type DemoOllama, startDemoOllama } from '../../../src/demo/demoOllama.t
 import { type GuardConfig, parseConfig } from '../../../src/guard/config.ts';
 import { GuardError } from '../../../src/guard/errors.ts';
 import { inEnglish } from '../../../src/guard/message.ts';
+import type { PolicyDocument } from '../../../src/guard/policy/policyDocument.ts';
 import type { Sharing } from '../../../src/guard/share/sharing.ts';
 import type { GuardState } from '../../../src/guard/state.ts';
 import { ConnectorHost } from '../../../src/threads/connectorHost.ts';
@@ -128,6 +129,13 @@ class TestOwner {
     }
   }
 
+  /** What a member is answered who uses a model. */
+  async statusOfUse(host = '127.0.0.1'): Promise<number> {
+    const body = JSON.stringify({ model: 'demo', input: 'hello' });
+    const headers = { authorization: team.mia.bearer, 'content-type': 'application/json' };
+    return (await request(this.#t, this.port, { method: 'POST', path: '/api/embed', headers, body }, { host })).status;
+  }
+
   /** A stream that has begun and goes on for as long as it is let. */
   async stream(host = '127.0.0.1', authorization = team.mia.bearer): Promise<RawClient> {
     const client = await RawClient.open(this.#t, this.port, { host });
@@ -215,6 +223,39 @@ test('a restart goes by the new configuration, and sharing goes on', async (t) =
   assert.deepEqual(owner.snapshot.wanted?.config, { ...next, host: '127.0.0.1' }, 'and not wider beside it');
   await owner.endSharing();
   assert.deepEqual([await test.status(other), await test.status()], ['refused', 200]);
+});
+
+/** Under it members may look and no more. */
+const lookOnly = { roles: { member: { can: ['read' as const] } } };
+
+test('a policy applies to the running guard and is part of what is wanted; one that is not valid changes nothing', async (t) => {
+  const test = await TestOwner.open(t);
+  const { owner, config } = test;
+  assert.deepEqual(await owner.setPolicy(lookOnly), done, 'before a start there is nothing to do');
+  await owner.start(config);
+  assert.equal(await test.statusOfUse(), 200);
+
+  assert.deepEqual(await owner.setPolicy(lookOnly), done);
+  assert.deepEqual([await test.status(), await test.statusOfUse()], [200, 403]);
+  assert.deepEqual([owner.snapshot.wanted?.config.policy, test.starts], [lookOnly, 1]);
+
+  // Another window may say anything.
+  const invalid = { roles: { member: { can: ['infer', 'fly'] } } } as unknown as PolicyDocument;
+  assert.equal(failureOf(await owner.setPolicy(invalid)), 'policy-invalid');
+  assert.equal(await test.statusOfUse(), 403);
+  assert.deepEqual(owner.snapshot.wanted?.config.policy, lookOnly);
+
+  await owner.share(config, { host: other });
+  assert.equal(await test.statusOfUse(other), 403, 'sharing goes by it too');
+  await owner.restart(config);
+  assert.equal(await test.statusOfUse(), 200, 'a restart goes by the settings');
+});
+
+test('a policy that comes while the guard starts is not lost', async (t) => {
+  const test = await TestOwner.open(t);
+  const { owner, config } = test;
+  assert.deepEqual(await Promise.all([owner.start(config), owner.setPolicy(lookOnly)]), [done, done]);
+  assert.equal(await test.statusOfUse(), 403);
 });
 
 test('users that are damaged are no guard at all', async (t) => {

@@ -1,0 +1,46 @@
+import { unwatchFile, watchFile } from 'node:fs';
+
+/** How often a running command looks for what another process changed, in milliseconds. */
+const pollMs = 500;
+
+/** A change is known to the guard that runs after this long, in milliseconds. */
+export const seenAfterMs = 2 * pollMs;
+
+/**
+ * Looks at a file now and whenever it has changed, one look after the other; and again and again while that fails, since
+ * nobody tells of a change a second time.
+ *
+ * @param onProblem gets what a look threw, once for each new message.
+ * @returns ends it.
+ */
+export function followFile(path: string, look: () => Promise<void>, onProblem: (error: unknown) => void): () => void {
+  let last = Promise.resolve();
+  let again: NodeJS.Timeout | undefined;
+  let told: string | undefined;
+  let isOver = false;
+  const lookOnce = async (): Promise<void> => {
+    if (isOver) return;
+    try {
+      await look();
+      told = undefined;
+    } catch (error) {
+      if (isOver) return;
+      again = setTimeout(changed, pollMs).unref();
+      const { message } = error as Error;
+      if (message !== told) onProblem(error);
+      told = message;
+    }
+  };
+  const changed = (): void => {
+    clearTimeout(again);
+    last = last.then(lookOnce);
+  };
+  watchFile(path, { interval: pollMs }, changed);
+  // What changed before this began would go unseen.
+  changed();
+  return () => {
+    isOver = true;
+    clearTimeout(again);
+    unwatchFile(path, changed);
+  };
+}

@@ -1,0 +1,49 @@
+import type { Command } from 'commander';
+import { openDataFolder } from './dataFolder.ts';
+import { explainAccess } from './explain.ts';
+import { type DataOption, dataOption } from './options.ts';
+import { policyCheck, policyShow } from './policy.ts';
+import { PolicyFile } from './policyFile.ts';
+import type { Terminal } from './terminal.ts';
+import { UsageError } from './usageError.ts';
+import { UsersFile } from './usersFile.ts';
+
+/** Adds `policy` and `explain`. */
+export function addPolicyCommands(program: Command, terminal: Terminal): void {
+  const policy = program.command('policy').description('the policy: who may do what, how much, and in what order');
+  policy
+    .command('check [file]')
+    .description('say what is wrong with policy.json, or print the roles that come of it')
+    .addOption(dataOption())
+    .action(async (file: string | undefined, { data }: DataOption) => {
+      const folder = await openDataFolder(data);
+      const policyFile = file === undefined ? PolicyFile.in(folder) : new PolicyFile(file);
+      if (file !== undefined && (await policyFile.read()) === undefined) throw new UsageError(`There is no ${file}.`);
+      await policyCheck(terminal, policyFile, await new UsersFile(folder).read());
+    });
+  policy
+    .command('show')
+    .description('print what holds, as JSON')
+    .addOption(dataOption())
+    .action(async ({ data }: DataOption) => policyShow(terminal, PolicyFile.in(await openDataFolder(data))));
+
+  program
+    .command('explain <user> <method> <path> [model]')
+    .description('say whether a user may do something, and by which rules; ends with 1 for no')
+    .option('--json', 'as JSON')
+    .addOption(dataOption())
+    .action(
+      async (
+        user: string,
+        method: string,
+        path: string,
+        model: string | undefined,
+        { data, json }: DataOption & { json?: true },
+      ) => {
+        const folder = await openDataFolder(data);
+        const ports = { file: new UsersFile(folder), policy: PolicyFile.in(folder), terminal };
+        const question = { user, method: method.toUpperCase(), path, ...(model !== undefined && { model }) };
+        if (!(await explainAccess(ports, question, json === true))) process.exitCode = 1;
+      },
+    );
+}

@@ -1,0 +1,121 @@
+import type { RefusalCode, RefusalDetails } from '../answers.ts';
+import type { QueuePolicy } from '../policy/policy.ts';
+
+import { Charge } from '../usage/charge.ts';
+import { FairQueue, type Place, type QueueSnapshot } from './fairQueue.ts';
+import { Limiter, type Outcome, type Slot } from './limiter.ts';
+import type { Caller, Held, TokenEstimate } from './types.ts';
+
+/** What one request is thought to answer with when turns are shared out; what it really used is set right afterwards. */
+const expectedOutputTokens = 1_024;
+
+/** Why a request is not sent, or not now. */
+export interface NotAdmitted {
+  readonly refusal: RefusalCode;
+  readonly details: RefusalDetails;
+}
+
+/** Limits and turns, for all requests of a guard that use a model. */
+export class Admission {
+  readonly #limiter = new Limiter();
+  readonly #queue: FairQueue;
+
+  constructor(policy: QueuePolicy) {
+    this.#queue = new FairQueue({ policy });
+  }
+
+  /** Holds from now on, for those that wait too. */
+  setPolicy(policy: QueuePolicy): void {
+    this.#queue.setPolicy(policy);
+  }
+
+  get queue(): QueueSnapshot {
+    return this.#queue.snapshot();
+  }
+
+  /** A request begins: within its caller's limits, before a byte of its body is read. */
+  begin(caller: Caller): Permit | NotAdmitted | Promise<Permit | NotAdmitted> {
+    const outcome = this.#limiter.begin(caller);
+    return outcome instanceof Promise
+      ? outcome.then((done) => this.#permit(caller, done))
+      : this.#permit(caller, outcome);
+  }
+
+  #permit(caller: Caller, outcome: Outcome): Permit | NotAdmitted {
+    return 'held' in outcome ? notAdmitted(outcome.held) : new Permit(caller, outcome.slot, this.#queue);
+  }
+}
+
+/** One request on its way through limits and turns. */
+export class Permit {
+  readonly #caller: Caller;
+  readonly #slot: Slot;
+  readonly #queue: FairQueue;
+  #place: Place | undefined;
+  #isOver = false;
+  /** What it used; whoever has the permit tells it how the request went. */
+  readonly charge: Charge;
+  /** Whether the caller's tokens are limited, so that an answer needs a bound. */
+  readonly limitsTokens: boolean;
+
+  constructor(caller: Caller, slot: Slot, queue: FairQueue) {
+    this.#caller = caller;
+    this.#slot = slot;
+    this.#queue = queue;
+    this.charge = new Charge({
+      onSettled: (tokens) => {
+        this.#isOver = true;
+        this.#slot.end(tokens);
+        this.#place?.done(tokens);
+      },
+    });
+    this.limitsTokens = [caller.limits, caller.limitsPerKey].some(
+      ({ tokensPerMinute, tokensPerDay }) => tokensPerMinute !== undefined || tokensPerDay !== undefined,
+    );
+  }
+
+  /** How much is left to the caller, as headers of the answer. */
+  get headers(): Readonly<Record<string, string>> {
+    return this.#slot.headers();
+  }
+
+  /** Where the request stands in the queue, from 1; 0 when it does not wait. */
+  get position(): number {
+    return this.#place?.position ?? 0;
+  }
+
+  /**
+   * Sets tokens aside and waits for a turn. One whose client leaves is to be told to `charge`, and stays unanswered.
+   *
+   * @param onWait called when the turn does not come at once.
+   * @returns undefined when the request may be sent, and when its client has left.
+   */
+  async turn(estimate: TokenEstimate, onWait: () => void): Promise<NotAdmitted | undefined> {
+    const held = await this.#slot.reserve(estimate);
+    if (held !== undefined) return notAdmitted(held);
+    // The client left meanwhile: nobody would ever give the place back.
+    if (this.#isOver) return undefined;
+    const { id: userId, name, priority, weight } = this.#caller;
+    const tokens = estimate.prompt + Math.min(estimate.output, expectedOutputTokens);
+    const turn = Promise.withResolvers<NotAdmitted | undefined>();
+    const place = this.#queue.enter(
+      { userId, name, priority, weight, tokens },
+      {
+        onTurn: () => turn.resolve(undefined),
+        onRefused: (refusal) => turn.resolve({ refusal, details: { headers: this.headers } }),
+      },
+    );
+    if ('refusal' in place) {
+      const { refusal, retryAfter } = place;
+      return { refusal, details: { retryAfter, headers: this.headers } };
+    }
+    this.#place = place;
+    if (place.isRunning) return undefined;
+    onWait();
+    return turn.promise;
+  }
+}
+
+function notAdmitted({ refusal, retryAfter, headers }: Held): NotAdmitted {
+  return { refusal, details: { retryAfter, headers } };
+}

@@ -1,0 +1,70 @@
+import { LRUCache } from 'lru-cache';
+import { RateLimiterMemory } from 'rate-limiter-flexible';
+import type { RefusalCode } from '../answers.ts';
+import type { Limits } from '../policy/policyDocument.ts';
+
+/** What a window counts. */
+export type Unit = 'tokens' | 'requests';
+
+/** One limit of so much in so long a time. */
+export interface Window {
+  readonly limit: keyof Limits;
+  readonly unit: Unit;
+  readonly seconds: number;
+  readonly refusal: RefusalCode;
+}
+
+/** Every window, in the order in which they are asked. */
+export const windows: readonly Window[] = [
+  { limit: 'tokensPerMinute', unit: 'tokens', seconds: 60, refusal: 'too-many-tokens' },
+  { limit: 'tokensPerDay', unit: 'tokens', seconds: 86_400, refusal: 'too-many-tokens' },
+  { limit: 'requestsPerMinute', unit: 'requests', seconds: 60, refusal: 'too-many-requests' },
+];
+
+/** What was counted in the present window. */
+export interface Count {
+  readonly used: number;
+  readonly millisecondsLeft: number;
+}
+
+/** As many users and keys are counted; beyond that the one that used nothing for longest is forgotten. */
+const maxCounted = 10_000;
+
+/**
+ * Counts by user or key, in fixed windows that begin with the first count. Limits are not known here: they differ by
+ * caller and change at any time, so whoever asks compares.
+ */
+export class Counters {
+  readonly #limiters = new Map(
+    windows.map((window) => [
+      window,
+      new RateLimiterMemory({ points: Number.MAX_SAFE_INTEGER, duration: window.seconds, keyPrefix: '' }),
+    ]),
+  );
+  /** The library forgets when a window ends, which bounds time but not number. */
+  readonly #counted = new LRUCache<string, true>({
+    max: maxCounted,
+    dispose: (_value, key, reason) => {
+      if (reason === 'evict') this.#forget(key);
+    },
+  });
+
+  /** What stands at the moment of the call, though it is learnt later. */
+  async read(key: string, window: Window): Promise<Count> {
+    const found = await this.#limiters.get(window)?.get(key);
+    // A record may outlast its window until the library's timer has run.
+    if (!found || found.msBeforeNext <= 0) return { used: 0, millisecondsLeft: window.seconds * 1_000 };
+    return { used: found.consumedPoints, millisecondsLeft: found.msBeforeNext };
+  }
+
+  /** Counts at once. */
+  add(key: string, window: Window, amount: number): void {
+    this.#counted.set(key, true);
+    // In memory this is done when the call returns, and cannot fail.
+    void this.#limiters.get(window)?.penalty(key, amount);
+  }
+
+  #forget(key: string): void {
+    for (const limiter of this.#limiters.values()) void limiter.delete(key);
+  }
+}

@@ -1,0 +1,225 @@
+import type { QueuePolicy } from '../policy/policy.ts';
+import { boundedTokens } from './tokens.ts';
+import { Turns, type Waiting } from './turns.ts';
+
+/** Who asks for a turn, and for how much. */
+export interface QueueEntry extends Omit<Waiting, 'number'> {
+  /** The user's name. */
+  readonly name: string;
+}
+
+/**
+ * What a place in the queue tells of itself: one of these, once; neither after it was given up. Neither may throw.
+ */
+export interface QueueEvents {
+  /** Its turn has come. Not called for a place that had its turn when it entered. */
+  onTurn(): void;
+  /** It has waited for too long and is out of the queue. */
+  onRefused(refusal: 'queue-timeout'): void;
+}
+
+/** A request's place in the queue, or among those that run. */
+export interface Place {
+  /** Its turn has come, and it is not over. */
+  readonly isRunning: boolean;
+  /** Its place among those that wait, from 1; 0 when it does not wait. Cheap as long as nothing moves. */
+  readonly position: number;
+  /** Its client has gone while it waited. Does nothing to one that runs: Ollama is busy with it until it is done. */
+  leave(): void;
+  /** It is over, having used so many tokens of its prompt and its answer. One that waits leaves. */
+  done(tokensUsed: number): void;
+}
+
+/** There is no place. */
+export interface QueueRefusal {
+  readonly refusal: 'queue-full';
+  /** In seconds. */
+  readonly retryAfter: number;
+}
+
+/** The queue as the Activity view and `GET /_guard/queue` show it. */
+export interface QueueSnapshot {
+  readonly concurrency: number;
+  readonly running: number;
+  /** How many wait in all. */
+  readonly length: number;
+  /** The first of those, in the order of `Turns.order`. */
+  readonly waiting: readonly QueuePosition[];
+}
+
+/** One that waits. */
+export interface QueuePosition {
+  readonly userId: string;
+  readonly name: string;
+  /** From 1. */
+  readonly position: number;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+}
+
+interface Request extends QueueEntry, Waiting {
+  readonly events: QueueEvents;
+  readonly since: number;
+  state: 'waiting' | 'running' | 'over';
+}
+
+/** In seconds: by then a place is likely free, and a client that hammers is slowed. */
+const retryAfter = 5;
+
+/** A snapshot names no more than a person would look through. */
+const maxShown = 500;
+
+/** What a timer takes at most; it would fire at once. */
+const maxTimerMs = 2 ** 31 - 1;
+
+/**
+ * Gives Ollama so many requests at once and lets the rest wait; see `Turns` for whose turn is next.
+ *
+ * No user may have more places than are free (dynamic thresholds: A. Choudhury and E. Hahne, 1998): one alone gets half
+ * of them, two get a third each, and whoever comes new finds a place as long as there is one at all.
+ */
+export class FairQueue {
+  #policy: QueuePolicy;
+  readonly #now: () => number;
+  readonly #turns = new Turns<Request>();
+  /** Those that wait, oldest first. */
+  readonly #byAge = new Set<Request>();
+  #positions: ReadonlyMap<Request, number> | undefined;
+  #running = 0;
+  #lastNumber = 0;
+  #isStarting = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param now milliseconds since the epoch. */
+  constructor(options: { readonly policy: QueuePolicy; readonly now?: () => number }) {
+    this.#policy = options.policy;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** A place, which runs at once when there is room; or none. */
+  enter(entry: QueueEntry, events: QueueEvents): Place | QueueRefusal {
+    const hasRoom = this.#running < this.#policy.concurrency && this.#turns.size === 0;
+    const free = this.#policy.length - this.#turns.size;
+    if (!hasRoom && this.#turns.waitingOf(entry.userId) >= free) return { refusal: 'queue-full', retryAfter };
+    this.#lastNumber += 1;
+    const request: Request = {
+      ...entry,
+      tokens: boundedTokens(entry.tokens),
+      number: this.#lastNumber,
+      events,
+      since: this.#now(),
+      state: 'waiting',
+    };
+    this.#turns.add(request);
+    if (hasRoom) this.#take();
+    else this.#wait(request);
+    return this.#place(request);
+  }
+
+  /** Holds from now on: more start at once, and those that run are not stopped when fewer may. */
+  setPolicy(policy: QueuePolicy): void {
+    this.#policy = policy;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#start();
+    this.#setTimer();
+  }
+
+  /** Names at most 500 of those that wait. */
+  snapshot(): QueueSnapshot {
+    const waiting = [...this.#order().keys()].slice(0, maxShown).map(({ userId, name, since }, index) => {
+      return { userId, name, position: index + 1, since };
+    });
+    return { concurrency: this.#policy.concurrency, running: this.#running, length: this.#turns.size, waiting };
+  }
+
+  #place(request: Request): Place {
+    const positionOf = () => this.#order().get(request) ?? 0;
+    return {
+      get isRunning() {
+        return request.state === 'running';
+      },
+      get position() {
+        return request.state === 'waiting' ? positionOf() : 0;
+      },
+      leave: () => this.#leave(request),
+      done: (tokensUsed) => {
+        if (request.state === 'running') this.#done(request, tokensUsed);
+        else this.#leave(request);
+      },
+    };
+  }
+
+  #wait(request: Request): void {
+    this.#byAge.add(request);
+    this.#positions = undefined;
+    this.#setTimer();
+  }
+
+  #leave(request: Request): void {
+    if (request.state !== 'waiting') return;
+    request.state = 'over';
+    this.#turns.remove(request);
+    this.#waitsNoMore(request);
+  }
+
+  #done(request: Request, tokensUsed: number): void {
+    request.state = 'over';
+    this.#running -= 1;
+    this.#turns.settle(request, boundedTokens(tokensUsed));
+    this.#positions = undefined;
+    this.#start();
+  }
+
+  /** One that starts may end another, or be over, before it returns: whoever is starting already goes on. */
+  #start(): void {
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    try {
+      while (this.#running < this.#policy.concurrency) {
+        const request = this.#take();
+        if (request === undefined) return;
+        this.#waitsNoMore(request);
+        request.events.onTurn();
+      }
+    } finally {
+      this.#isStarting = false;
+    }
+  }
+
+  #take(): Request | undefined {
+    const request = this.#turns.next();
+    if (request === undefined) return undefined;
+    request.state = 'running';
+    this.#running += 1;
+    return request;
+  }
+
+  #waitsNoMore(request: Request): void {
+    this.#byAge.delete(request);
+    this.#positions = undefined;
+  }
+
+  /** Fires when the oldest has waited for too long, or earlier: then it is set anew. */
+  #setTimer(): void {
+    const [oldest] = this.#byAge;
+    if (oldest === undefined || this.#timer !== undefined) return;
+    const due = oldest.since + this.#policy.maxWaitMs - this.#now();
+    this.#timer = setTimeout(() => this.#expire(), Math.min(Math.max(1, due), maxTimerMs)).unref();
+  }
+
+  #expire(): void {
+    this.#timer = undefined;
+    for (const request of this.#byAge) {
+      if (request.since + this.#policy.maxWaitMs > this.#now()) break;
+      this.#leave(request);
+      request.events.onRefused('queue-timeout');
+    }
+    this.#setTimer();
+  }
+
+  #order(): ReadonlyMap<Request, number> {
+    this.#positions ??= new Map(this.#turns.order().map((request, index) => [request, index + 1]));
+    return this.#positions;
+  }
+}

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { BodyFacts, Value } from '../../../src/guard/body/facts.ts';
+import { boundOutput } from '../../../src/guard/policy/outputFields.ts';
+import { estimateTokens } from '../../../src/guard/usage/tokens.ts';
+
+const number = (value: number): Value => ({ kind: 'number', value, start: 0, end: 0 });
+
+function facts(numbers: Readonly<Record<string, number>> = {}, textBytes = 0, images = 0): BodyFacts {
+  const values = new Map(Object.entries(numbers).map(([path, value]) => [path, number(value)]));
+  return { values, images: { count: images, bytes: images * 1_000 }, toolTypes: [], textBytes };
+}
+
+test('a prompt is estimated from its text and its images, upwards', () => {
+  const promptOf = (bytes: number, images = 0) => estimateTokens('/api/chat', facts({}, bytes, images)).prompt;
+  assert.deepEqual(
+    [0, 1, 3, 4, 3_000].map((bytes) => promptOf(bytes)),
+    [0, 1, 1, 2, 1_000],
+  );
+  assert.equal(promptOf(3_000, 2), 1_000 + 2 * 1_024);
+});
+
+test('an answer is as long as the request says, in every dialect', () => {
+  const outputOf = (path: string, numbers: Readonly<Record<string, number>>) =>
+    estimateTokens(path, facts(numbers)).output;
+  const fields: readonly (readonly [path: string, field: string])[] = [
+    ['/api/generate', 'options.num_predict'],
+    ['/api/chat', 'options.num_predict'],
+    ['/v1/chat/completions', 'max_tokens'],
+    ['/v1/chat/completions', 'max_completion_tokens'],
+    ['/v1/completions', 'max_tokens'],
+    ['/v1/messages', 'max_tokens'],
+    ['/v1/responses', 'max_output_tokens'],
+  ];
+  for (const [path, field] of fields) {
+    assert.equal(outputOf(path, { [field]: 42 }), 42, path);
+    assert.equal(outputOf(path, { [field]: 42.9 }), 42, path);
+    for (const none of [0, 0.5, -1, -2, 1e300]) assert.equal(outputOf(path, { [field]: none }), undefined, path);
+    assert.equal(outputOf(path, {}), undefined, path);
+  }
+  assert.equal(outputOf('/api/chat', { max_tokens: 42 }), undefined, 'the field of another dialect');
+  // Ollama acts on the one today and may on the other tomorrow.
+  assert.equal(outputOf('/v1/chat/completions', { max_completion_tokens: 9, max_tokens: 90 }), 90);
+  assert.equal(outputOf('/v1/chat/completions', { max_completion_tokens: 90, max_tokens: 9 }), 90);
+  for (const path of ['/api/embed', '/api/embeddings', '/v1/embeddings']) assert.equal(outputOf(path, {}), 0, path);
+  assert.equal(outputOf('/v1/audio/transcriptions', {}), undefined);
+});
+
+test('a bound is put in where Ollama acts on it, unless there is one', () => {
+  const edits = (path: string, numbers: Readonly<Record<string, number>>) => boundOutput(path, facts(numbers), 100);
+  assert.deepEqual(edits('/api/generate', {}), [{ path: 'options.num_predict', json: '100' }]);
+  assert.deepEqual(edits('/api/chat', { 'options.num_predict': -1 }), [{ path: 'options.num_predict', json: '100' }]);
+  assert.deepEqual(edits('/api/chat', { 'options.num_predict': 5 }), []);
+  assert.deepEqual(edits('/api/chat', { 'options.num_predict': 500 }), []);
+  assert.deepEqual(edits('/v1/responses', {}), [{ path: 'max_output_tokens', json: '100' }]);
+  assert.deepEqual(edits('/v1/messages', {}), [{ path: 'max_tokens', json: '100' }]);
+  const path = '/v1/chat/completions';
+  assert.deepEqual(edits(path, { max_completion_tokens: 5 }), [{ path: 'max_tokens', json: '5' }]);
+  assert.deepEqual(edits(path, { max_completion_tokens: 500 }), [{ path: 'max_tokens', json: '100' }]);
+  assert.deepEqual(edits(path, { max_completion_tokens: 5, max_tokens: 7 }), []);
+  assert.deepEqual(edits('/api/embed', {}), []);
+  assert.deepEqual(edits('/v1/audio/transcriptions', {}), []);
+});
