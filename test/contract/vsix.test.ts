@@ -78,6 +78,8 @@ describe('the vsix', () => {
       'extension/dist/join.js',
       'extension/docs/check.md',
       'extension/docs/clients.md',
+      'extension/docs/fair-sharing.md',
+      'extension/docs/roles.md',
       'extension/l10n/bundle.l10n.de.json',
       'extension/l10n/bundle.l10n.zh-cn.json',
       'extension/media/activity-bar.svg',

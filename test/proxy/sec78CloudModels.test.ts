@@ -1,0 +1,161 @@
+// SEC-78: through an open Ollama anybody runs `x:cloud` on the owner's account. Here it is the owner's alone, however the
+// model is spelled, whatever it is called, and in whichever tool it hides.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { routes } from '../../src/guard/routes.ts';
+import { ask, get, pathOf, requestsNaming } from '../support/asks.ts';
+import { type Answer, startFakeOllama } from '../support/fakeOllama.ts';
+import { startGuard } from '../support/guard.ts';
+import { type Person, team, withPerson } from '../support/people.ts';
+
+const { users, person: olga } = withPerson(team.users, 'olga', 'owner');
+
+const spellings = [
+  ...['gpt-oss:cloud', 'gpt-oss:120b-cloud', 'GPT-OSS:Cloud', 'gpt-oss:120B-CLOUD', 'library/gpt-oss:cloud'],
+  ...['registry.ollama.ai/library/gpt-oss:120b-cloud', 'https://registry.ollama.ai/library/gpt-oss:cloud'],
+  ...[' gpt-oss:cloud', 'gpt-oss:cloud\n', 'team/x:7b-cloud', 'gpt-oss:120b:cloud'],
+];
+
+const naming = routes.filter(({ names, needs }) => names !== 'none' && needs !== 'denied');
+
+test('SEC-78: a model of ollama.com is 403 on every route and in every spelling, and the owner may', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, { users });
+  for (const route of naming) {
+    for (const model of spellings) {
+      if (route.names === 'path' && /[/\s]/.test(model)) continue;
+      for (const request of requestsNaming(team.adam, route, model, 'llama')) {
+        const { status, text } = await guard.call(request);
+        assert.equal(status, 403, `${pathOf(route)} ${model}`);
+        assert.match(text, /ollama\.com/);
+      }
+      assert.equal(upstream.connections, 0);
+    }
+  }
+  for (const route of naming) {
+    for (const request of requestsNaming(olga, route, 'gpt-oss:120b-cloud', 'llama')) {
+      assert.equal((await guard.call(request)).status, 200, `${pathOf(route)} ${request.body}`);
+    }
+  }
+});
+
+const entry = (name: string, more = {}) => ({ name, model: name, ...more });
+const tags = [
+  entry('llama3.2:latest'),
+  entry('gpt-oss:120b-cloud', { remote_model: 'gpt-oss:120b', remote_host: 'https://ollama.com:443' }),
+  entry('mine:latest', { remote_model: 'gpt-oss:120b', remote_host: 'https://ollama.com:443' }),
+  entry('Ours:latest', { remote_model: 'gpt-oss:120b' }),
+];
+const lists: Answer = (reply) => {
+  const { target } = reply.request;
+  if (target === '/v1/models') reply.json({ object: 'list', data: tags.map(({ name }) => ({ id: name })) });
+  // Ollama says in this list alone which models are remote.
+  else reply.json({ models: target === '/api/tags' ? tags : tags.map(({ name }) => entry(name)) });
+};
+const remote = tags.slice(1).map(({ name }) => ({ names: [name], remote: true }));
+const aliases = ['mine', 'MINE:latest', 'library/mine', 'mine:local', 'ours', 'registry.ollama.ai/library/ours'];
+
+test('SEC-78: an alias of such a model is one, whatever it is called', async (t) => {
+  const upstream = await startFakeOllama(t, lists);
+  const guard = await startGuard(t, upstream, { users, listModels: async () => remote });
+  for (const route of naming) {
+    for (const alias of aliases) {
+      if (route.names === 'path' && alias.includes('/')) continue;
+      for (const request of requestsNaming(team.adam, route, alias, 'llama')) {
+        const { status } = await guard.call(request);
+        // Where Ollama stores a name as it stands, `:local` is part of none.
+        const stored = alias.endsWith(':local') && /copy|create|push/.test(pathOf(route));
+        assert.ok(status === 403 || (stored && status === 400), `${pathOf(route)} ${request.body}: ${status}`);
+      }
+    }
+  }
+  assert.equal(upstream.connections, 0);
+  assert.equal((await guard.call(ask(olga, '/api/chat', { model: 'mine' }))).status, 200);
+});
+
+test('SEC-78: an alias is known as soon as Ollama has listed it to anybody', async (t) => {
+  const upstream = await startFakeOllama(t, lists);
+  const guard = await startGuard(t, upstream, { users, listModels: () => Promise.reject(new Error('not now')) });
+  await guard.call(get(team.vera, '/api/tags'));
+  for (const alias of aliases) {
+    assert.equal((await guard.call(ask(team.mia, '/api/chat', { model: alias }))).status, 403, alias);
+  }
+  assert.equal(upstream.requests.length, 1);
+});
+
+test('SEC-78: no list shows it, and no model has a page of its own', async (t) => {
+  const upstream = await startFakeOllama(t, lists);
+  const guard = await startGuard(t, upstream, { users, listModels: async () => remote });
+  const shown = async (person: Person, path: string) => {
+    const { models, data } = JSON.parse((await guard.call(get(person, path))).text);
+    return (models ?? data).map(({ name, id }: Record<string, string>) => name ?? id);
+  };
+  for (const path of ['/api/tags', '/api/ps', '/v1/models']) {
+    for (const person of [team.vera, team.mia, team.adam]) {
+      assert.deepEqual(await shown(person, path), ['llama3.2:latest'], `${person.name} ${path}`);
+    }
+    assert.deepEqual(
+      await shown(olga, path),
+      tags.map(({ name }) => name),
+    );
+  }
+  for (const model of ['gpt-oss:120b-cloud', 'gpt-oss:cloud', 'GPT-OSS:CLOUD', 'mine', 'MINE:latest', 'ours']) {
+    assert.equal((await guard.call(get(team.mia, `/v1/models/${model}`))).status, 403, model);
+    assert.equal((await guard.call(get(olga, `/v1/models/${model}`))).status, 200, model);
+  }
+});
+
+test('SEC-78: tools that search the web on the owner’s account are the owner’s', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, { users });
+  const tool = (type: string) => ({
+    tools: [
+      { type: 'function', name: 'f' },
+      { type, name: 'x' },
+    ],
+  });
+  const types = ['web_search', 'web_fetch', 'web_search_preview', 'web_search_2025_08_26', 'web_search_20250305'];
+  const bodies = [
+    ...[...types, 'WEB_SEARCH', ' web_search', 'Web_Fetch_20250910'].map(tool),
+    { tools: [{ type: 'namespace', tools: [{ type: 'web_search' }] }] },
+    { web_search_options: {} },
+    { web_search_options: { search_context_size: 'low' } },
+  ];
+  for (const path of ['/v1/responses', '/v1/messages', '/v1/chat/completions', '/api/chat']) {
+    for (const body of bodies) {
+      const whole = { model: 'llama', max_tokens: 5, messages: [{ role: 'user', content: 'hi' }], ...body };
+      assert.equal((await guard.call(ask(team.mia, path, whole))).status, 403, `${path} ${JSON.stringify(body)}`);
+    }
+  }
+  const escaped = '{"model":"llama","tools":[{"\\u0074ype":"web\\u005fsearch"}]}';
+  assert.equal((await guard.call(ask(team.mia, '/v1/responses', escaped))).status, 403);
+  assert.equal(upstream.connections, 0);
+  const whole = { model: 'llama', input: 'hi', ...tool('web_search') };
+  assert.equal((await guard.call(ask(olga, '/v1/responses', whole))).status, 200);
+  const plain = { model: 'llama', input: 'web_search', tools: [{ type: 'function', name: 'web_search' }] };
+  assert.equal((await guard.call(ask(team.mia, '/v1/responses', plain))).status, 200);
+});
+
+test('SEC-78: nobody chooses where a model of theirs runs', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream, { users });
+  const body = { model: 'mine', from: 'llama', remote_host: 'https://ollama.com' };
+  assert.equal((await guard.call(ask(team.adam, '/api/create', body))).status, 403);
+  assert.equal(upstream.connections, 0);
+});
+
+test('SEC-78: a role may be let in', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const policy = { roles: { member: { cloud: true, models: { deny: ['gpt-oss:120b-cloud'] } } } };
+  const guard = await startGuard(t, upstream, { users, config: { policy } });
+  const status = async (model: string) => (await guard.call(ask(team.mia, '/api/chat', { model }))).status;
+  assert.equal(await status('gpt-oss:20b-cloud'), 200);
+  for (const model of [
+    'gpt-oss:120b-cloud',
+    'GPT-OSS:120b-Cloud',
+    'gpt-oss:120b:cloud',
+    'library/gpt-oss:120b-cloud',
+  ]) {
+    assert.equal(await status(model), 403, model);
+  }
+});
