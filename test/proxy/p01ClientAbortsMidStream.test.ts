@@ -14,7 +14,12 @@ for (const connection of upstreamConnections) {
     const guard = await startGuard(t, upstream);
     const before = await warm(guard, upstream, connection);
     const client = await RawClient.open(t, guard.port);
-    client.send({ method: 'POST', path: '/api/generate', headers: { authorization: team.mia.bearer }, body: '{}' });
+    client.send({
+      method: 'POST',
+      path: '/api/generate',
+      headers: { authorization: team.mia.bearer },
+      body: '{"model":"demo"}',
+    });
     await client.has('first');
 
     client.socket.destroy();

@@ -11,7 +11,12 @@ for (const connection of upstreamConnections) {
     const guard = await startGuard(t, upstream);
     const before = await warm(guard, upstream, connection);
     const client = await RawClient.open(t, guard.port);
-    client.send({ method: 'POST', path: '/api/chat', headers: { authorization: team.mia.bearer }, body: '{}' });
+    client.send({
+      method: 'POST',
+      path: '/api/chat',
+      headers: { authorization: team.mia.bearer },
+      body: '{"model":"demo"}',
+    });
     const reply = await upstream.reply(before);
 
     client.socket.destroy();
@@ -24,8 +29,8 @@ for (const connection of upstreamConnections) {
     const guard = await startGuard(t, upstream);
     const before = await warm(guard, upstream, connection);
     const client = await RawClient.open(t, guard.port);
-    const headers = { authorization: team.mia.bearer, 'content-length': '1000' };
-    client.send({ method: 'POST', path: '/api/chat', headers, body: '{"half' });
+    const headers = { authorization: team.adam.bearer, 'content-length': '1000' };
+    client.send({ method: 'POST', path: `/api/blobs/sha256:${'0'.repeat(64)}`, headers, body: '{"half' });
     await upstream.until(() => upstream.heads.length === before + 1);
 
     client.socket.destroy();

@@ -31,7 +31,12 @@ for (const connection of upstreamConnections) {
       const guard = await startGuard(t, upstream);
       await warm(guard, upstream, connection);
       const client = await RawClient.open(t, guard.port);
-      client.send({ method: 'POST', path: '/api/generate', headers: { authorization: team.mia.bearer }, body: '{}' });
+      client.send({
+        method: 'POST',
+        path: '/api/generate',
+        headers: { authorization: team.mia.bearer },
+        body: '{"model":"demo"}',
+      });
 
       const response = await client.response();
 

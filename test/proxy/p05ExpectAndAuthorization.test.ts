@@ -16,16 +16,16 @@ for (const connection of upstreamConnections) {
       authorization: team.mia.basic,
       'x-api-key': team.mia.key,
       expect: '100-continue',
-      'content-length': '15',
+      'content-length': '16',
     };
     client.send({ method: 'POST', path: '/api/chat', headers });
 
     assert.equal((await client.response()).status, 100);
-    client.send('{"model":"demo"');
+    client.send('{"model":"demo"}');
     assert.equal((await client.response()).status, 200);
 
     const { request } = await upstream.reply(before);
-    assert.equal(request.text, '{"model":"demo"');
+    assert.equal(request.text, '{"model":"demo"}');
     for (const name of ['authorization', 'x-api-key', 'expect']) assert.equal(request.headers[name], undefined, name);
   });
 }
@@ -81,6 +81,12 @@ test('P5: a client of HTTP/1.0 gets no 100 Continue, which it would take for the
   const upstream = await startFakeOllama(t);
   const guard = await startGuard(t, upstream);
   const headers = { authorization: team.mia.bearer, expect: '100-continue' };
-  const response = await guard.call({ method: 'POST', path: '/api/chat', version: '1.0', headers, body: '{}' });
+  const response = await guard.call({
+    method: 'POST',
+    path: '/api/chat',
+    version: '1.0',
+    headers,
+    body: '{"model":"demo"}',
+  });
   assert.equal(response.status, 200);
 });

@@ -22,7 +22,12 @@ for (const connection of upstreamConnections) {
       const guard = await startGuard(t, upstream);
       await warm(guard, upstream, connection);
       const headers = { authorization: team.mia.bearer };
-      const response = await guard.call({ method: 'POST', path: '/v1/chat/completions', headers, body: '{}' });
+      const response = await guard.call({
+        method: 'POST',
+        path: '/v1/chat/completions',
+        headers,
+        body: '{"model":"demo"}',
+      });
       assert.equal(response.status, 502);
       assert.equal(JSON.parse(response.text).error.type, 'api_error');
     });

@@ -16,10 +16,15 @@ for (const connection of upstreamConnections) {
     const native = await guard.call({ headers });
     assert.equal(native.status, 503);
     assert.match(JSON.parse(native.text).error, /whether Ollama is running/);
-    const openAi = await guard.call({ method: 'POST', path: '/v1/chat/completions', headers, body: '{}' });
+    const openAi = await guard.call({
+      method: 'POST',
+      path: '/v1/chat/completions',
+      headers,
+      body: '{"model":"demo"}',
+    });
     assert.equal(openAi.status, 503);
     assert.equal(JSON.parse(openAi.text).error.code, 'upstream-down');
-    const anthropic = await guard.call({ method: 'POST', path: '/v1/messages', headers, body: '{}' });
+    const anthropic = await guard.call({ method: 'POST', path: '/v1/messages', headers, body: '{"model":"demo"}' });
     assert.equal(anthropic.status, 503);
     assert.equal(JSON.parse(anthropic.text).error.type, 'overloaded_error');
   });
@@ -30,7 +35,7 @@ test('P12: an upload to an Ollama that is down is answered on a connection that 
   const guard = await startGuard(t, upstream);
   await upstream.stop();
   const headers = { authorization: team.mia.bearer };
-  const body = Buffer.alloc(1024 * 1024, 'x');
+  const body = JSON.stringify({ model: 'demo', prompt: 'x'.repeat(1024 * 1024) });
   const response = await guard.call({ method: 'POST', path: '/api/chat', headers, body });
   assert.equal(response.status, 503);
 });

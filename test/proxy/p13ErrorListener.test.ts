@@ -38,7 +38,12 @@ for (const connection of upstreamConnections) {
       const guard = await startGuard(t, upstream);
       await warm(guard, upstream, connection);
       const client = await RawClient.open(t, guard.port);
-      client.send({ method: 'POST', path: '/api/chat', headers: { authorization: team.mia.bearer }, body: '{}' });
+      client.send({
+        method: 'POST',
+        path: '/api/chat',
+        headers: { authorization: team.mia.bearer },
+        body: '{"model":"demo"}',
+      });
       // The client gets an answer or a broken connection, and never waits.
       await client.response().catch(() => client.closed());
       client.socket.destroy();

@@ -23,8 +23,8 @@ test('P15: the bundled guard thread never calls url.parse', async (t) => {
   const guard = await startBundledGuard(t, upstream.url);
   const headers = { authorization: team.adam.bearer };
   await request(t, guard.port, { headers });
-  await request(t, guard.port, { method: 'POST', path: '/api/chat', headers, body: '{}' });
-  await request(t, guard.port, { method: 'DELETE', path: '/api/delete', headers, body: '{}' });
+  await request(t, guard.port, { method: 'POST', path: '/api/chat', headers, body: '{"model":"demo"}' });
+  await request(t, guard.port, { method: 'DELETE', path: '/api/delete', headers, body: '{"model":"demo"}' });
   upstream.answer = (reply) => reply.raw('HTTP/1.1 301 Moved\r\nLocation: http://x/\r\nContent-Length: 0\r\n\r\n');
   await request(t, guard.port, { headers });
   assert.equal(await guard.end(), '');

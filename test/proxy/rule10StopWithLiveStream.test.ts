@@ -11,7 +11,12 @@ const longDrain = 60_000;
 
 async function openStream(t: Parameters<typeof RawClient.open>[0], guard: TestGuard): Promise<RawClient> {
   const client = await RawClient.open(t, guard.port);
-  client.send({ method: 'POST', path: '/api/generate', headers: { authorization: team.mia.bearer }, body: '{}' });
+  client.send({
+    method: 'POST',
+    path: '/api/generate',
+    headers: { authorization: team.mia.bearer },
+    body: '{"model":"demo"}',
+  });
   await client.has('first');
   return client;
 }
@@ -79,12 +84,12 @@ test('stop is over when a sign-in that was under way has been refused', async (t
 
 test('a request that comes during the drain, on a connection that is kept, is 503', async (t) => {
   const upstream = await startFakeOllama(t, (reply) => {
-    if (reply.request.target === '/api/ps') reply.json({});
+    if (reply.request.target === '/api/ps') reply.json({ models: [] });
   });
   const guard = await startGuard(t, upstream);
   const headers = { authorization: team.mia.bearer };
   const client = await RawClient.open(t, guard.port);
-  client.send({ method: 'POST', path: '/api/chat', headers, body: '{}' });
+  client.send({ method: 'POST', path: '/api/chat', headers, body: '{"model":"demo"}' });
   const reply = await upstream.reply(0);
   const stopped = guard.guard.stop(longDrain);
   client.send({ path: '/api/ps', headers });
