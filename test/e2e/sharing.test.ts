@@ -80,7 +80,7 @@ describe('sharing an Ollama', () => {
     await workbench.expectQuick(texts.addUser.name);
     await workbench.enter('alice');
     await workbench.quickRows('viewer').waitFor();
-    assert.equal(await workbench.quickRows().count(), 3);
+    assert.equal(await workbench.quickRows().count(), 4);
     await guard.shoot('add-user-role');
     await workbench.pick('member');
 
