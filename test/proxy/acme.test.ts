@@ -215,7 +215,7 @@ test('a certificate with a third of its life left is renewed, and no stream ends
   });
   const has = (text: string) => changed.until(() => received.includes(text) || undefined);
   socket.write(
-    `POST /api/chat HTTP/1.1\r\nHost: ${domain}\r\nAuthorization: ${team.mia.bearer}\r\nContent-Length: 2\r\n\r\n{}`,
+    `POST /api/chat HTTP/1.1\r\nHost: ${domain}\r\nAuthorization: ${team.mia.bearer}\r\nContent-Length: 13\r\n\r\n{"model":"m"}`,
   );
   const reply = await upstream.reply(0);
   reply.stream();

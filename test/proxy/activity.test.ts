@@ -26,7 +26,7 @@ test('a stream shows with its user, model and tokens while it runs, and what bec
     method: 'POST',
     path: '/api/chat',
     address: '127.0.0.1',
-    model: 'llama3.2',
+    model: 'llama3.2:latest',
     tokens: 0,
   });
   assert.ok(Math.abs(Date.now() - startedAt) < 60_000);
@@ -42,7 +42,7 @@ test('a stream shows with its user, model and tokens while it runs, and what bec
   const { done } = await guard.activity((activity) => activity.done.length === 1 && activity.active.length === 0);
   assert.deepEqual(
     [done[0]?.outcome, done[0]?.status, done[0]?.tokens, done[0]?.model],
-    ['complete', 200, 7, 'llama3.2'],
+    ['complete', 200, 7, 'llama3.2:latest'],
   );
 });
 
@@ -137,7 +137,7 @@ test('users and keys that signed in are reported, by id, whether anybody watches
   assert.ok(guard.reports.every((report) => !('activity' in report)));
 });
 
-test('a large upload passes whole while its model is looked for', async (t) => {
+test('a large body passes whole, and its model is shown', async (t) => {
   const upstream = await startFakeOllama(t, (reply) => reply.json({ length: reply.request.body.length }));
   const guard = await startGuard(t, upstream);
   guard.guard.watchActivity(true);
@@ -155,6 +155,6 @@ test('a large upload passes whole while its model is looked for', async (t) => {
   const { done } = await guard.activity((activity) => activity.done.length === 2);
   assert.deepEqual(
     done.map(({ model }) => model),
-    ['llava', 'llava'],
+    ['llava:latest', 'llava:latest'],
   );
 });

@@ -44,7 +44,7 @@ for (const [kind, options] of [
       const guard = await startGuard(t, upstream, options);
       const connector = await openConnector(t, joinedTo(guard.guard, team.mia));
       const client = await RawClient.open(t, connector.port);
-      client.send({ method: 'POST', path: '/api/generate', body: '{}' });
+      client.send({ method: 'POST', path: '/api/generate', body: '{"model":"m"}' });
       const reply = await upstream.reply(0);
       reply.stream();
       for (const record of ['{"response":"one"}', '{"response":"two"}']) {
@@ -83,7 +83,7 @@ test('what the endpoint refuses is passed on in its words', async (t) => {
   const upstream = await startFakeOllama(t);
   const guard = await startGuard(t, upstream, auto);
   const connector = await openConnector(t, joinedTo(guard.guard, team.vera));
-  const response = await connector.call({ method: 'POST', path: '/api/chat', body: '{}' });
+  const response = await connector.call({ method: 'POST', path: '/api/chat', body: '{"model":"m"}' });
   assert.equal(response.status, 403);
   assert.match(response.text, /Your role does not permit this/);
   assert.deepEqual(connector.links, [], 'and its link is as good as before');
@@ -114,7 +114,7 @@ test('an owner cannot send clients on to other services of this computer', async
   const connector = await hostileEndpoint(t, (req, res) => {
     res.writeHead(req.method === 'GET' ? 200 : 307, { location: 'http://127.0.0.1:11434/api/delete' }).end();
   });
-  const { status, headers } = await connector.call({ method: 'POST', path: '/api/chat', body: '{}' });
+  const { status, headers } = await connector.call({ method: 'POST', path: '/api/chat', body: '{"model":"m"}' });
   assert.equal(status, 502);
   assert.equal(headers.location, undefined);
 });

@@ -12,7 +12,7 @@ import { joinedTo, openConnector } from '../support/joined.ts';
 import { team } from '../support/people.ts';
 import { RawClient } from '../support/rawClient.ts';
 
-const chat = { method: 'POST', path: '/api/chat', body: '{}' };
+const chat = { method: 'POST', path: '/api/chat', body: '{"model":"m"}' };
 const vault = createMemoryVault();
 
 /** Every guard here is the same endpoint: its authority is. */

@@ -11,47 +11,62 @@ const maxBodyBytes = 1_000;
 const config = { maxBodyBytes };
 const headers = { authorization: team.adam.bearer };
 const path = '/v1/chat/completions';
+const blob = `/api/blobs/sha256:${'ab'.repeat(32)}`;
 const last = '0\r\n\r\n';
 const chunkedHeaders = { ...headers, 'transfer-encoding': 'chunked' };
 
-test('a body of exactly the limit passes, one byte more is 413: by its length', async (t) => {
-  const upstream = await startFakeOllama(t);
-  const guard = await startGuard(t, upstream, { config });
-  const at = await guard.call({ method: 'POST', path, headers, body: 'x'.repeat(maxBodyBytes) });
-  assert.equal(at.status, 200);
-  const beyond = await guard.call({ method: 'POST', path, headers, body: 'x'.repeat(maxBodyBytes + 1) });
-  assert.equal(beyond.status, 413);
-  assert.equal(JSON.parse(beyond.text).error.code, 'body-too-large');
-  assert.equal(upstream.requests.length, 1);
-});
+/** A body of so many bytes that may be sent, whatever its size. */
+const bodyOf = (bytes: number): string => `{"model":"m"${'}'.padStart(bytes - '{"model":"m"'.length)}`;
 
-test('a body of exactly the limit passes, one byte more is 413: in chunks', async (t) => {
-  const upstream = await startFakeOllama(t);
-  const guard = await startGuard(t, upstream, { config });
-  const half = chunk('x'.repeat(maxBodyBytes / 2));
-  const at = Buffer.concat([half, half, Buffer.from(last)]);
-  assert.equal((await guard.call({ method: 'POST', path, headers: chunkedHeaders, body: at })).status, 200);
-  const beyond = Buffer.concat([half, half, chunk('x'), Buffer.from(last)]);
-  assert.equal((await guard.call({ method: 'POST', path, headers: chunkedHeaders, body: beyond })).status, 413);
-  assert.equal(upstream.requests.length, 1, 'a request cut off half-way is never complete');
-  await upstream.until(() => upstream.open <= 1);
-});
+/** A form of so many bytes that may be sent. */
+function formOf(bytes: number): string {
+  const disposition = (name: string) => `Content-Disposition: form-data; name="${name}"`;
+  const fields = `--b\r\n${disposition('model')}\r\n\r\nm\r\n--b\r\n${disposition('file')}; filename="a"\r\n\r\n`;
+  const end = '\r\n--b--\r\n';
+  return fields + 'x'.repeat(bytes - fields.length - end.length) + end;
+}
 
-test('an answer that has begun is cut off when the body grows beyond the limit', async (t) => {
+for (const [kind, target, type, make] of [
+  ['JSON', path, 'application/json', bodyOf],
+  ['a form', '/v1/audio/transcriptions', 'multipart/form-data; boundary=b', formOf],
+] as const) {
+  test(`${kind} of exactly the limit passes, one byte more is 413: by its length`, async (t) => {
+    const upstream = await startFakeOllama(t);
+    const guard = await startGuard(t, upstream, { config });
+    const post = { method: 'POST', path: target, headers: { ...headers, 'content-type': type } };
+    assert.equal((await guard.call({ ...post, body: make(maxBodyBytes) })).status, 200);
+    const beyond = await guard.call({ ...post, body: make(maxBodyBytes + 1) });
+    assert.equal(beyond.status, 413);
+    assert.equal(JSON.parse(beyond.text).error.code, 'body-too-large');
+    assert.equal(upstream.requests.length, 1);
+  });
+
+  test(`${kind} of exactly the limit passes, one byte more is 413: in chunks`, async (t) => {
+    const upstream = await startFakeOllama(t);
+    const guard = await startGuard(t, upstream, { config });
+    const post = { method: 'POST', path: target, headers: { ...chunkedHeaders, 'content-type': type } };
+    const inHalves = (text: string) =>
+      Buffer.concat([chunk(text.slice(0, maxBodyBytes / 2)), chunk(text.slice(maxBodyBytes / 2)), Buffer.from(last)]);
+    assert.equal((await guard.call({ ...post, body: inHalves(make(maxBodyBytes)) })).status, 200);
+    assert.equal((await guard.call({ ...post, body: inHalves(make(maxBodyBytes + 1)) })).status, 413);
+    assert.equal(upstream.requests.length, 1);
+  });
+}
+
+test('a body is refused as soon as it grows beyond the limit, and Ollama never hears of it', async (t) => {
   const upstream = await startFakeOllama(t);
   const guard = await startGuard(t, upstream, { config });
   const client = await RawClient.open(t, guard.port);
   client.send({ method: 'POST', path, headers: chunkedHeaders });
-  client.send(chunk('x'));
-  await upstream.until(() => upstream.heads.length === 1);
-  client.send(chunk('x'.repeat(maxBodyBytes)));
+  client.send(chunk(bodyOf(maxBodyBytes).slice(0, -1)));
+  client.send(chunk('  '));
   assert.equal((await client.response()).status, 413);
+  assert.equal(upstream.connections, 0);
 });
 
 test('a blob may be of any size', async (t) => {
   const upstream = await startFakeOllama(t);
   const guard = await startGuard(t, upstream, { config });
-  const blob = `/api/blobs/sha256:${'ab'.repeat(32)}`;
   const body = Buffer.alloc(300_000, 'x');
   assert.equal((await guard.call({ method: 'POST', path: blob, headers, body })).status, 200);
   const chunks = Buffer.concat([chunk(body), Buffer.from(last)]);
@@ -62,11 +77,11 @@ test('a blob may be of any size', async (t) => {
   );
 });
 
-test('an upload flows while it comes and is not collected first', async (t) => {
+test('a blob flows while it comes and is not collected first', async (t) => {
   const upstream = await startFakeOllama(t);
   const guard = await startGuard(t, upstream);
   const client = await RawClient.open(t, guard.port);
-  client.send({ method: 'POST', path, headers: { ...headers, 'content-length': '8' } });
+  client.send({ method: 'POST', path: blob, headers: { ...headers, 'content-length': '8' } });
   client.send('half');
   await upstream.until(() => upstream.heads.length === 1);
   assert.equal(upstream.requests.length, 0);

@@ -9,13 +9,13 @@ import { team } from '../support/people.ts';
 import { RawClient, requestBytes } from '../support/rawClient.ts';
 
 const megabytes = 8;
-const body = Buffer.alloc(megabytes * 1024 * 1024, 'x');
-const chunked = Buffer.concat([
-  ...Array(megabytes).fill(chunk(body.subarray(0, 1024 * 1024))),
-  Buffer.from('0\r\n\r\n'),
-]);
+const filler = Buffer.alloc(megabytes * 1024 * 1024, 'x');
+// What may be sent.
+const body = `{"model":"m","prompt":"${filler}"}`;
+const chunked = Buffer.concat([...Array(megabytes).fill(chunk(body.slice(0, 1024 * 1024))), Buffer.from('0\r\n\r\n')]);
 const good = { authorization: team.mia.bearer };
 const path = '/api/chat';
+const blob = `/api/blobs/sha256:${'0'.repeat(64)}`;
 
 const cases = {
   'a length beyond the limit': [413, { path, headers: good, body }],
@@ -25,7 +25,11 @@ const cases = {
   'an unknown path': [404, { path: '/nowhere', headers: good, body }],
   'a path in another form': [400, { path: '/api//chat', headers: good, body }],
   'a content encoding': [415, { path, headers: { ...good, 'content-encoding': 'zstd' }, body }],
+  'no JSON': [400, { path, headers: good, body: filler }],
+  'no model': [400, { path, headers: good, body: `{"prompt":"${filler}"}` }],
+  'a model of ollama.com': [403, { path, headers: good, body: `{"model":"m:cloud","prompt":"${filler}"}` }],
   'an Ollama that is down': [503, { path, headers: good, body }],
+  'an Ollama that is down, of a blob': [503, { path: blob, headers: { authorization: team.adam.bearer }, body }],
 } as const;
 
 for (const [what, [status, request]] of Object.entries(cases)) {

@@ -10,7 +10,7 @@ import { RawClient } from '../support/rawClient.ts';
 const families = [
   ['GET', '/api/tags'],
   ['POST', '/api/chat'],
-  ['GET', '/v1/models'],
+  ['GET', '/v1/models/demo'],
   ['POST', '/v1/chat/completions'],
   ['POST', '/v1/messages'],
   ['GET', '/'],
@@ -30,7 +30,12 @@ test('every form of a credential opens every family of routes', async (t) => {
   ];
   for (const [method, path] of families) {
     for (const headers of forms) {
-      const response = await guard.call({ method, path, headers, ...(method === 'POST' && { body: '{}' }) });
+      const response = await guard.call({
+        method,
+        path,
+        headers,
+        ...(method === 'POST' && { body: '{"model":"demo"}' }),
+      });
       assert.equal(response.status, 200, `${path} ${JSON.stringify(Object.keys(headers))}`);
     }
   }
@@ -113,7 +118,7 @@ test('live streams end with their user, their key or their password, and nobody 
   const guard = await startGuard(t, upstream);
   const open = async (authorization: string) => {
     const client = await RawClient.open(t, guard.port);
-    client.send({ method: 'POST', path: '/api/chat', headers: { authorization }, body: '{}' });
+    client.send({ method: 'POST', path: '/api/chat', headers: { authorization }, body: '{"model":"demo"}' });
     await client.has('first');
     return client;
   };

@@ -57,7 +57,8 @@ test('SEC-14: a configured origin passes and gets exactly its own name, without 
     ),
   );
   const guard = await startGuard(t, upstream, { config });
-  const response = await guard.call({ headers: { ...good, origin: allowed, 'sec-fetch-site': 'cross-site' } });
+  const headers = { ...good, origin: allowed, 'sec-fetch-site': 'cross-site' };
+  const response = await guard.call({ path: '/api/version', headers });
   assert.equal(response.status, 200);
   assert.equal(response.headers['access-control-allow-origin'], allowed);
   assert.equal(response.headers['access-control-allow-credentials'], undefined);

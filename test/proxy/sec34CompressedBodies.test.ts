@@ -12,14 +12,17 @@ test('SEC-34: a content encoding is 415 on every route', async (t) => {
     for (const path of ['/v1/chat/completions', '/v1/responses', '/v1/messages', '/api/chat']) {
       const headers = { authorization: team.mia.bearer, 'content-encoding': encoding };
       assert.equal(
-        (await guard.call({ method: 'POST', path, headers, body: '{}' })).status,
+        (await guard.call({ method: 'POST', path, headers, body: '{"model":"demo"}' })).status,
         415,
         `${encoding} ${path}`,
       );
     }
   }
   const identity = { authorization: team.mia.bearer, 'content-encoding': 'identity' };
-  assert.equal((await guard.call({ method: 'POST', path: '/api/chat', headers: identity, body: '{}' })).status, 200);
+  assert.equal(
+    (await guard.call({ method: 'POST', path: '/api/chat', headers: identity, body: '{"model":"demo"}' })).status,
+    200,
+  );
   assert.equal(upstream.requests[0]?.headers['content-encoding'], undefined);
 });
 

@@ -77,7 +77,7 @@ test('SEC-41: of all headers only those on the list reach Ollama, once each', as
   };
   const lines = aliases.map((name) => `${name}: x`);
   const headers = { authorization: team.mia.bearer, ...listed };
-  await guard.call({ method: 'POST', path: '/v1/messages', headers, lines, body: '{}' });
+  await guard.call({ method: 'POST', path: '/v1/messages', headers, lines, body: '{"model":"demo"}' });
   const sent = upstream.requests[0]?.rawHeaders.map(([name]) => name.toLowerCase()).toSorted();
   assert.deepEqual(sent, [...Object.keys(listed), 'connection', 'content-length', 'host'].toSorted());
 });
@@ -96,7 +96,10 @@ test('SEC-52: who a request is from follows from the credential alone', async (t
   const guard = await startGuard(t, upstream);
   const claims = { 'x-user-id': 'adam', 'x-forwarded-user': 'adam', 'remote-user': 'adam', 'x-role': 'admin' };
   const headers = { authorization: team.mia.bearer, ...claims };
-  assert.equal((await guard.call({ method: 'POST', path: '/api/pull', headers, body: '{}' })).status, 403);
+  assert.equal(
+    (await guard.call({ method: 'POST', path: '/api/pull', headers, body: '{"model":"demo"}' })).status,
+    403,
+  );
   assert.equal((await guard.call({ headers: claims })).status, 401);
 });
 

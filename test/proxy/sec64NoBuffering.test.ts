@@ -6,7 +6,7 @@ import { startGuard, upstreamConnections, warm } from '../support/guard.ts';
 import { team } from '../support/people.ts';
 import { RawClient } from '../support/rawClient.ts';
 
-const post = { method: 'POST', headers: { authorization: team.mia.bearer }, body: '{}' };
+const post = { method: 'POST', headers: { authorization: team.mia.bearer }, body: '{"model":"demo"}' };
 
 for (const connection of upstreamConnections) {
   test(`SEC-64: each record arrives before the next is written (${connection} connection)`, async (t) => {
@@ -64,7 +64,7 @@ test('an answer that ends with its connection is delivered whole', async (t) => 
     reply.socket.end();
   });
   const guard = await startGuard(t, upstream);
-  const { text, complete } = await guard.call({ headers: post.headers });
+  const { text, complete } = await guard.call({ path: '/api/version', headers: post.headers });
   assert.deepEqual([text, complete], ['to the end', true]);
 });
 
@@ -86,9 +86,13 @@ test('SEC-70: status, content type and every byte of an answer stay as they are'
 test('every byte of a request body stays as it is', async (t) => {
   const upstream = await startFakeOllama(t);
   const guard = await startGuard(t, upstream);
-  const body = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7) % 256));
-  await guard.call({ ...post, path: '/v1/audio/transcriptions', body });
-  assert.ok(upstream.requests[0]?.body.equals(body));
+  const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 7) % 256));
+  const headers = { authorization: team.adam.bearer };
+  await guard.call({ ...post, headers, path: `/api/blobs/sha256:${'0'.repeat(64)}`, body: bytes });
+  assert.ok(upstream.requests[0]?.body.equals(bytes));
+  const json = ` { "prompt" : "${'\\u00e4ä'.repeat(30_000)}", "model":"demo"}\n`;
+  await guard.call({ ...post, path: '/api/generate', body: json });
+  assert.equal(upstream.requests[1]?.text, json);
 });
 
 test('HEAD is answered with the length and without the body', async (t) => {
@@ -96,7 +100,7 @@ test('HEAD is answered with the length and without the body', async (t) => {
   const guard = await startGuard(t, upstream);
   const client = await RawClient.open(t, guard.port);
   for (let i = 0; i < 2; i++) {
-    client.send({ method: 'HEAD', path: '/api/tags', headers: post.headers });
+    client.send({ method: 'HEAD', path: '/api/version', headers: post.headers });
     const { status, headers } = await client.response({ head: true });
     assert.deepEqual([status, headers['content-length']], [200, '13']);
   }
@@ -123,7 +127,7 @@ test('cookies, server names and CORS of Ollama stay with the guard', async (t) =
     ),
   );
   const guard = await startGuard(t, upstream);
-  const { headers } = await guard.call({ headers: post.headers });
+  const { headers } = await guard.call({ path: '/api/version', headers: post.headers });
   for (const name of ['set-cookie', 'server', 'access-control-allow-origin', 'access-control-expose-headers']) {
     assert.equal(headers[name], undefined, name);
   }

@@ -17,7 +17,7 @@ const tags = ({ bearer }: Person = team.mia) => ({ headers: { authorization: bea
 const streaming = (t: TestContext): Promise<FakeOllama> =>
   startFakeOllama(t, (reply) => {
     if (reply.request.method === 'GET') {
-      reply.json({});
+      reply.json({ models: [] });
       return;
     }
     reply.stream();
@@ -26,7 +26,7 @@ const streaming = (t: TestContext): Promise<FakeOllama> =>
 
 async function openStream(t: TestContext, { port }: TestGuard, host: string, person = team.mia): Promise<RawClient> {
   const client = await RawClient.open(t, port, { host });
-  client.send({ method: 'POST', path: '/api/chat', ...tags(person), body: '{}' });
+  client.send({ method: 'POST', path: '/api/chat', ...tags(person), body: '{"model":"demo"}' });
   await client.has('first');
   return client;
 }

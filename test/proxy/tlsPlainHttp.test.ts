@@ -55,7 +55,7 @@ describe('plain HTTP at an encrypted endpoint', { skip }, () => {
     ['an empty credential', { headers: { authorization: '' } }, { error: plainHttp }],
     ['a credential for a proxy', { headers: { 'proxy-authorization': team.mia.basic } }, { error: plainHttp }],
     ['a cookie', { headers: { cookie: 'a=b' } }, { error: plainHttp }],
-    ['a POST', { method: 'POST', path: '/api/chat', body: '{}' }, { error: plainHttp }],
+    ['a POST', { method: 'POST', path: '/api/chat', body: '{"model":"m"}' }, { error: plainHttp }],
     ['a GET with a body', { body: '{}' }, { error: plainHttp }],
     ['a DELETE', { method: 'DELETE', path: '/api/delete' }, { error: plainHttp }],
     ['a code of an invite', { method: 'POST', path: '/_guard/join', body: '{}' }, { error: plainHttp }],
@@ -66,7 +66,7 @@ describe('plain HTTP at an encrypted endpoint', { skip }, () => {
     ],
     [
       "Anthropic's dialect",
-      { method: 'POST', path: '/v1/messages', headers: { 'x-api-key': team.mia.key }, body: '{}' },
+      { method: 'POST', path: '/v1/messages', headers: { 'x-api-key': team.mia.key }, body: '{"model":"m"}' },
       { type: 'error', error: { type: 'invalid_request_error', message: plainHttp } },
     ],
   ];

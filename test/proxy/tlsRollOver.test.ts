@@ -16,6 +16,8 @@ import { RawClient } from '../support/rawClient.ts';
 import { address } from '../unit/tls/computer.ts';
 
 const streams = 64;
+/** All of them are to run at once. */
+const policy = { queue: { concurrency: streams } };
 const versions = ['TLSv1.2', 'TLSv1.3'] as const;
 
 /** Addresses of an interface that this computer seems to have; auto.ts is loaded by the first guard, so it asks here. */
@@ -67,7 +69,12 @@ async function rollOver(
   };
   const clients = await Promise.all(Array.from({ length: streams }, () => RawClient.open(t, guard.port, { ca })));
   for (const client of clients) {
-    client.send({ method: 'POST', path: '/api/chat', headers: { authorization: team.mia.bearer }, body: '{}' });
+    client.send({
+      method: 'POST',
+      path: '/api/chat',
+      headers: { authorization: team.mia.bearer },
+      body: '{"model":"m"}',
+    });
   }
   await Promise.all(clients.map((client) => client.has('{"record":0}')));
 
@@ -115,7 +122,7 @@ describe(`a newer certificate under ${streams} streams`, () => {
     };
     put(first);
     const upstream = await startFakeOllama(t);
-    const guard = await startGuard(t, upstream, { config: { tls } });
+    const guard = await startGuard(t, upstream, { config: { tls, policy } });
     const { publicKeyPin } = guard.guard.tls ?? {};
     await rollOver(t, upstream, guard, certificates.ca, () => put(second));
     assert.notEqual(guard.guard.tls?.publicKeyPin, publicKeyPin);
@@ -124,7 +131,7 @@ describe(`a newer certificate under ${streams} streams`, () => {
 
   it("comes of this installation's authority, after an address appeared", async (t) => {
     const upstream = await startFakeOllama(t);
-    const guard = await startGuard(t, upstream, { config: { tls: { mode: 'auto' } } });
+    const guard = await startGuard(t, upstream, { config: { tls: { mode: 'auto' }, policy } });
     const { anchor, publicKeyPin } = guard.guard.tls ?? {};
     await rollOver(t, upstream, guard, anchor?.pem ?? '', () => {
       appeared = ['203.0.113.9'];

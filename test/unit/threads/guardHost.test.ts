@@ -74,6 +74,28 @@ async function start(t: TestContext, upstream: FakeOllama, users: readonly User[
 const tags: RawRequest = { headers: { authorization: team.mia.bearer } };
 const statusOf = async (t: TestContext, port: number, what: RawRequest = tags) => (await request(t, port, what)).status;
 
+/** Streams without an end to everybody, but for the list of models, which the guard asks for itself. */
+const streaming = (t: TestContext): Promise<FakeOllama> =>
+  startFakeOllama(t, (reply) => {
+    if (reply.request.target === '/api/tags') {
+      reply.json({ models: [] });
+      return;
+    }
+    reply.stream();
+    reply.chunk('{"first":1}\n');
+  });
+
+async function openStream(
+  t: TestContext,
+  port: number,
+  { host = '127.0.0.1', authorization = team.mia.bearer } = {},
+): Promise<RawClient> {
+  const client = await RawClient.open(t, port, { host });
+  client.send({ method: 'POST', path: '/api/chat', headers: { authorization }, body: '{"model":"m"}' });
+  await client.has('first');
+  return client;
+}
+
 /** Every worker made while the test runs, by its name; the threads themselves are the host's own business. */
 function watchWorkers(t: TestContext): Map<string, Worker> {
   const workers = new Map<string, Worker>();
@@ -164,17 +186,8 @@ test('users that change while it starts are not lost', async (t) => {
 });
 
 test('streams of a removed user and of a revoked key end', async (t) => {
-  const upstream = await startFakeOllama(t, (reply) => {
-    reply.stream();
-    reply.chunk('first');
-  });
-  const running = await start(t, upstream);
-  const open = async (authorization: string) => {
-    const client = await RawClient.open(t, running.port);
-    client.send({ method: 'POST', path: '/api/chat', headers: { authorization }, body: '{}' });
-    await client.has('first');
-    return client;
-  };
+  const running = await start(t, await streaming(t));
+  const open = (authorization: string) => openStream(t, running.port, { authorization });
   const removed = await open(team.mia.bearer);
   const revoked = await open(team.adam.bearer);
   const other = await open(team.adam.basic);
@@ -187,19 +200,15 @@ test('streams of a removed user and of a revoked key end', async (t) => {
 });
 
 test('stop lets a stream come to its end within the drain', async (t) => {
-  const upstream = await startFakeOllama(t, (reply) => {
-    reply.stream();
-    reply.chunk('first');
-  });
+  const upstream = await streaming(t);
   const running = await start(t, upstream);
-  const client = await RawClient.open(t, running.port);
-  client.send({ method: 'POST', path: '/api/chat', headers: { authorization: team.mia.bearer }, body: '{}' });
-  await client.has('first');
+  const client = await openStream(t, running.port);
   const stopped = running.host.stop(60_000);
-  const reply = await upstream.reply(0);
+  assert.deepEqual(upstream.seen, ['GET /api/tags', 'POST /api/chat']);
+  const reply = await upstream.reply(1);
   reply.chunk('last');
   reply.end();
-  assert.equal((await client.response()).text, 'firstlast');
+  assert.equal((await client.response()).text, '{"first":1}\nlast');
   assert.equal((await stopped).status, 'stopped');
 });
 
@@ -274,19 +283,6 @@ test('a host thread that is blocked does not hold up a stream', async (t) => {
   assert.ok(longestGapMs < blockMs / 2, `a gap of ${longestGapMs} ms while the host was blocked for ${blockMs} ms`);
 });
 
-const openStream = async (t: TestContext, port: number, host = '127.0.0.1'): Promise<RawClient> => {
-  const client = await RawClient.open(t, port, { host });
-  client.send({ method: 'POST', path: '/api/chat', ...tags, body: '{"model":"m"}' });
-  await client.has('first');
-  return client;
-};
-
-const streaming = (t: TestContext): Promise<FakeOllama> =>
-  startFakeOllama(t, (reply) => {
-    reply.stream();
-    reply.chunk('{"first":1}\n');
-  });
-
 test('activity is watched across starts, and a request is stopped by its id', async (t) => {
   const upstream = await streaming(t);
   const workers = watchWorkers(t);
@@ -303,7 +299,7 @@ test('activity is watched across starts, and a request is stopped by its id', as
   await test.host.start(configFor(upstream), team.users);
   const client = await openStream(t, test.port);
   await test.until(() => test.activities.at(-1)?.active[0]?.tokens === 1);
-  assert.equal(test.activities.at(-1)?.active[0]?.model, 'm');
+  assert.equal(test.activities.at(-1)?.active[0]?.model, 'm:latest');
   assert.equal(await test.host.stopRequest(1), true);
   await client.closed();
   await test.until(() => test.activities.at(-1)?.done[0]?.outcome === 'stopped');
@@ -322,7 +318,7 @@ test('a second address is shared and closed, and what stands in the way is a Gua
   const running = await start(t, upstream);
   const { host, port } = running;
   assert.equal(await host.share({ host: '127.0.0.2' }), `http://127.0.0.2:${port}`);
-  const client = await openStream(t, port, '127.0.0.2');
+  const client = await openStream(t, port, { host: '127.0.0.2' });
   const own = await openStream(t, port);
   await assert.rejects(
     host.share({ host: '203.0.113.1' }),

@@ -87,7 +87,7 @@ test('an edit that cannot be made changes nothing', async () => {
   const store = new FickleStore([userOf('a', 1)], 1);
   const { keeper, told } = keep(store);
   await keeper.load();
-  const unreadable = { ...userOf('b', 2), role: 'king' } as unknown as User;
+  const unreadable = { ...userOf('b', 2), role: 'King of all' } as unknown as User;
   for (const [edit, code] of [
     [add('A', 2), 'user-exists'],
     [{ kind: 'remove-user', name: 'b' }, 'user-unknown'],

@@ -1,0 +1,159 @@
+/** Two hundred clients at the same moment get no more than one after the other would. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { type DemoOptions, startDemoOllama } from '../../src/demo/demoOllama.ts';
+import type { User } from '../../src/guard/identity/users.ts';
+import type { PolicyDocument } from '../../src/guard/policy/policyDocument.ts';
+import { ask } from '../support/asks.ts';
+import { startGuard, type TestGuard } from '../support/guard.ts';
+import { type Person, team, withPerson } from '../support/people.ts';
+import type { RawRequest, RawResponse } from '../support/rawClient.ts';
+import { type Relay, startRelay } from '../support/relay.ts';
+
+const clients = 200;
+const messages = [{ role: 'user', content: 'How are you?' }];
+
+/** Every dialect, each with the tokens that its answer says it took; streamed and whole. */
+const kinds: readonly (readonly [path: string, body: object, used: (text: string) => number])[] = [
+  ['/api/chat', { model: 'demo', messages, stream: false }, nativeTokens],
+  ['/api/generate', { model: 'demo', prompt: 'Hello there', options: { num_predict: 9 } }, nativeTokens],
+  ['/v1/chat/completions', { model: 'demo', messages, max_tokens: 7 }, openAiTokens],
+  ['/v1/messages', { model: 'demo', messages, max_tokens: 12 }, anthropicTokens],
+];
+
+function nativeTokens(text: string): number {
+  const { prompt_eval_count: prompt, eval_count: output } = JSON.parse(text.trim().split('\n').at(-1) ?? '');
+  return prompt + output;
+}
+
+function openAiTokens(text: string): number {
+  return JSON.parse(text).usage.total_tokens;
+}
+
+function anthropicTokens(text: string): number {
+  const { input_tokens: prompt, output_tokens: output } = JSON.parse(text).usage;
+  return prompt + output;
+}
+
+const kindOf = (number: number) => kinds[number % kinds.length] ?? assert.fail();
+
+const requestOf = (person: Person, number: number): RawRequest => {
+  const [path, body] = kindOf(number);
+  return ask(person, path, body);
+};
+
+interface Scene {
+  readonly relay: Relay;
+  readonly guard: TestGuard;
+}
+
+async function scene(
+  t: TestContext,
+  policy: PolicyDocument,
+  options: DemoOptions = {},
+  users: readonly User[] = team.users,
+): Promise<Scene> {
+  const demo = await startDemoOllama(options);
+  t.after(() => demo.stop());
+  const relay = await startRelay(t, demo.url);
+  return { relay, guard: await startGuard(t, relay.url, { users, config: { policy } }) };
+}
+
+/** So many requests at the same moment, each on a connection of its own. */
+const atOnce = (guard: TestGuard, requestAt: (number: number) => RawRequest): Promise<readonly RawResponse[]> =>
+  Promise.all(Array.from({ length: clients }, (_, number) => guard.call(requestAt(number))));
+
+/** A refusal is in the words of its dialect, and says when to come again. */
+function isRefusal({ status, headers, text }: RawResponse, number: number, words: RegExp): void {
+  const [path] = kindOf(number);
+  assert.equal(status, 429, text);
+  const { error, type } = JSON.parse(text);
+  assert.match(error.message ?? error, words);
+  if (path === '/v1/messages') assert.deepEqual([type, error.type], ['error', 'rate_limit_error']);
+  else if (path.startsWith('/v1/')) assert.match(`${error.type} ${error.code}`, /^rate_limit_error too-many-/);
+  else assert.equal(typeof error, 'string');
+  assert.match(headers['retry-after'] ?? '', /^[1-9]\d*$/);
+}
+
+const inWindow = { 'ratelimit-limit': /^\d+$/, 'ratelimit-remaining': /^\d+$/, 'ratelimit-reset': /^\d+$/ };
+
+function hasRateHeaders({ headers }: RawResponse, policy: string): void {
+  for (const [name, pattern] of Object.entries(inWindow)) assert.match(headers[name] ?? '', pattern, name);
+  assert.equal(headers['ratelimit-policy'], policy);
+}
+
+test('never more requests of one user at once than its role permits', async (t) => {
+  const policy = { queue: { concurrency: 1_024 }, roles: { member: { limits: { concurrentRequests: 3 } } } };
+  const { relay, guard } = await scene(t, policy, { tokensPerSecond: 500, tokens: 20 });
+  let served = 0;
+  for (let round = 0; round < 3; round += 1) {
+    const answers = await atOnce(guard, (number) => requestOf(team.mia, number));
+    answers.forEach((answer, number) => {
+      if (answer.status === 200) served += 1;
+      else isRefusal(answer, number, /under way/);
+    });
+  }
+  assert.equal(relay.mostAtOnce, 3);
+  assert.equal(relay.requests, served);
+});
+
+test('never more at Ollama at once than it is given, of however many users, and everybody is served', async (t) => {
+  let users: readonly User[] = [];
+  const people = Array.from({ length: 10 }, (_, number) => {
+    const added = withPerson(users, `user${number}`, 'member');
+    users = added.users;
+    return added.person;
+  });
+  const { relay, guard } = await scene(t, { queue: { concurrency: 4 } }, { tokensPerSecond: 2_000 }, users);
+  const answers = await atOnce(guard, (number) => requestOf(people[number % people.length] ?? team.mia, number >> 4));
+  assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+  assert.equal(relay.mostAtOnce, 4);
+  assert.equal(relay.requests, clients);
+});
+
+for (const per of ['limits', 'limitsPerKey'] as const) {
+  test(`requests per minute are exact (${per})`, async (t) => {
+    const policy = { roles: { member: { [per]: { requestsPerMinute: 50 } } } };
+    const { relay, guard } = await scene(t, policy);
+    const answers = await atOnce(guard, (number) => requestOf(team.mia, number));
+    assert.equal(answers.filter(({ status }) => status === 200).length, 50);
+    assert.equal(relay.requests, 50);
+    answers.forEach((answer, number) => {
+      hasRateHeaders(answer, '50;w=60');
+      if (answer.status !== 200) {
+        isRefusal(answer, number, /as many requests as you may/);
+        assert.equal(answer.headers['ratelimit-remaining'], '0');
+      }
+    });
+  });
+
+  test(`no more tokens are made than the allowance and one request (${per})`, async (t) => {
+    const allowance = 700;
+    const policy = { roles: { member: { [per]: { tokensPerMinute: allowance } } } };
+    const { guard } = await scene(t, policy, { tokensPerSecond: 5_000 });
+    let used = 0;
+    let largest = 0;
+    let refused = 0;
+    for (let answers: readonly RawResponse[] = [], round = 0; round === 0 || used < allowance; round += 1) {
+      const before = used;
+      answers = await atOnce(guard, (number) => requestOf(team.mia, number));
+      answers.forEach((answer, number) => {
+        hasRateHeaders(answer, `${allowance};w=60`);
+        if (answer.status !== 200) {
+          isRefusal(answer, number, /tokens/);
+          refused += 1;
+          return;
+        }
+        const tokens = kindOf(number)[2](answer.text);
+        used += tokens;
+        largest = Math.max(largest, tokens);
+      });
+      assert.ok(used > before, 'what is left of an allowance can be used');
+    }
+    assert.ok(used <= allowance + largest, `${used} of ${allowance}`);
+    assert.ok(refused > 0);
+    // Nothing is left, whoever asks for however little.
+    const answers = await atOnce(guard, (number) => requestOf(team.mia, number));
+    for (const [number, answer] of answers.entries()) isRefusal(answer, number, /tokens/);
+  });
+}
