@@ -8,7 +8,7 @@ export interface ActiveRequest {
   /** The canonical path. */
   readonly path: string;
   readonly address: string;
-  /** The model as the request named it; undefined until it was seen, or when there is none. */
+  /** The model by the short form of its name; undefined until it was seen, or when there is none. */
   readonly model?: string;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;

@@ -26,7 +26,7 @@ export type NewRequest = Pick<ActiveRequest, 'user' | 'method' | 'path' | 'addre
 export interface RequestTrack {
   sawModel(model: string): void;
   sawTokens(tokens: number): void;
-  /** It waits for its turn. @param position its place, asked for when it is shown. */
+  /** It waits for its turn. @param position its place, asked for when it is shown; 0 when it is not waiting any more. */
   waits(position: () => number): void;
   /** Its turn has come. */
   runs(): void;
@@ -125,6 +125,7 @@ export class ActivityTracker {
 
   #end(tracked: Tracked): void {
     this.#active.delete(tracked.id);
+    tracked.position = undefined;
     const { res, stopped, beganAt } = tracked;
     const ended = res.writableEnded ? 'complete' : 'cut';
     this.#done.push({
@@ -145,5 +146,6 @@ function activeRequest({
   position,
   ...request
 }: Tracked): ActiveRequest {
-  return position === undefined ? request : { ...request, waiting: position() };
+  const waiting = position?.() ?? 0;
+  return waiting > 0 ? { ...request, waiting } : request;
 }

@@ -58,6 +58,28 @@ test('a model that a client names stays in its place: no line breaks, nothing un
   assert.equal(tracker.snapshot().active[0]?.model, 'abc');
 });
 
+test('a request that waits has its place of now; one that runs, is refused or is over has none', () => {
+  const tracker = new ActivityTracker(() => {});
+  const res = response();
+  const track = tracker.begin(res, request);
+  const waiting = () => tracker.snapshot().active.map((active) => ('waiting' in active ? active.waiting : '-'))[0];
+  assert.equal(waiting(), '-');
+  let position = 3;
+  track.waits(() => position);
+  assert.equal(waiting(), 3);
+  position = 1;
+  assert.equal(waiting(), 1);
+  // Out of the queue, and its refusal is on its way.
+  position = 0;
+  assert.equal(waiting(), '-');
+  position = 2;
+  track.runs();
+  assert.equal(waiting(), '-');
+  track.waits(() => position);
+  res.emit('close');
+  assert.equal('waiting' in (tracker.snapshot().done[0] ?? {}), false);
+});
+
 test('the last 50 that are over are kept, newest first', () => {
   const tracker = new ActivityTracker(() => {});
   for (let i = 0; i < 60; i++) {
@@ -123,6 +145,18 @@ test('a change is announced, and what changes nothing is not', () => {
   );
   assert.equal(
     announced(() => track.sawTokens(1)),
+    1,
+  );
+  assert.equal(
+    announced(() => track.runs()),
+    0,
+  );
+  assert.equal(
+    announced(() => track.waits(() => 1)),
+    1,
+  );
+  assert.equal(
+    announced(() => track.runs()),
     1,
   );
   assert.equal(

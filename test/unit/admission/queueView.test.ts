@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { QueueSnapshot } from '../../../src/guard/admission/fairQueue.ts';
+import { queueView } from '../../../src/guard/admission/queueView.ts';
+
+const now = 1_000_000;
+
+const snapshot: QueueSnapshot = {
+  concurrency: 4,
+  running: 3,
+  // More than a snapshot names.
+  length: 501,
+  waiting: [
+    { userId: 'id-1', name: 'mia', position: 1, since: now - 61_400 },
+    { userId: 'id-2', name: 'noa', position: 2, since: now - 600 },
+    { userId: 'id-1', name: 'mia', position: 3, since: now },
+  ],
+};
+
+test('a user sees how long the queue is, and of those in it its own requests alone', () => {
+  assert.deepEqual(queueView(snapshot, { userId: 'id-1', seesAll: false, now }), {
+    concurrency: 4,
+    running: 3,
+    waiting: 501,
+    requests: [
+      { user: 'mia', position: 1, waitedSeconds: 61 },
+      { user: 'mia', position: 3, waitedSeconds: 0 },
+    ],
+  });
+});
+
+test('who waits for nothing, or has the name of another for its id, sees nobody', () => {
+  for (const userId of ['id-3', 'mia', '']) {
+    const { waiting, requests } = queueView(snapshot, { userId, seesAll: false, now });
+    assert.deepEqual([waiting, requests], [501, []]);
+  }
+});
+
+test('whoever may see all sees everybody by name, in order, and nobody by id', () => {
+  const view = queueView(snapshot, { userId: 'id-3', seesAll: true, now });
+  assert.deepEqual(
+    view.requests.map(({ user, position }) => [user, position]),
+    [
+      ['mia', 1],
+      ['noa', 2],
+      ['mia', 3],
+    ],
+  );
+  assert.ok(!JSON.stringify(view).includes('id-'));
+});
+
+test('nobody has waited for less than no time, also when the clock was set back', () => {
+  const { requests } = queueView(snapshot, { userId: 'id-2', seesAll: false, now: now - 60_000 });
+  assert.deepEqual(requests, [{ user: 'noa', position: 2, waitedSeconds: 0 }]);
+});
