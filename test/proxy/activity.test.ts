@@ -74,7 +74,7 @@ for (const connection of upstreamConnections) {
   });
 }
 
-test('a request is stopped before Ollama has answered, also one that waits for its turn', async (t) => {
+test('a request is stopped before Ollama has answered, also one behind another on its connection', async (t) => {
   const upstream = await startFakeOllama(t, () => {});
   const guard = await startGuard(t, upstream);
   guard.guard.watchActivity(true);
@@ -88,6 +88,38 @@ test('a request is stopped before Ollama has answered, also one that waits for i
   await reply.closed();
   const { done } = await guard.activity((activity) => activity.active.length === 0);
   assert.deepEqual(done.map(({ id, outcome }) => `${id} ${outcome}`).sort(), ['1 cut', '2 stopped']);
+});
+
+test('a request that waits for its turn is stopped where it waits, and Ollama never hears of it', async (t) => {
+  const upstream = await startFakeOllama(t, () => {});
+  const guard = await startGuard(t, upstream, { config: { policy: { queue: { concurrency: 1 } } } });
+  guard.guard.watchActivity(true);
+  const running = await RawClient.open(t, guard.port);
+  running.send(chat);
+  const reply = await upstream.reply(0);
+  const waits = await RawClient.open(t, guard.port);
+  waits.send(chat);
+  const { active } = await guard.activity((activity) => activity.active[1]?.waiting === 1);
+  assert.deepEqual(
+    active.map(({ id, model, waiting }) => [id, model, waiting]),
+    [
+      [1, 'llama3.2:latest', undefined],
+      [2, 'llama3.2:latest', 1],
+    ],
+  );
+
+  assert.equal(guard.guard.stopRequest(2), true);
+  await waits.closed();
+  const { done } = await guard.activity((activity) => activity.active.length === 1);
+  assert.deepEqual([done[0]?.id, done[0]?.outcome, done[0]?.waiting], [2, 'stopped', undefined]);
+  reply.json({ done: true });
+  assert.equal((await running.response()).status, 200);
+  // The turn was not lost with the one who waited for it.
+  const next = await RawClient.open(t, guard.port);
+  next.send(chat);
+  (await upstream.reply(1)).json({ done: true });
+  assert.equal((await next.response()).status, 200);
+  assert.equal(upstream.requests.length, 2);
 });
 
 test('who is connected shows while the connection is open and its last request was signed in', async (t) => {

@@ -10,6 +10,7 @@ import { RawClient } from '../support/rawClient.ts';
 const families = [
   ['GET', '/api/tags'],
   ['POST', '/api/chat'],
+  ['GET', '/v1/models'],
   ['GET', '/v1/models/demo'],
   ['POST', '/v1/chat/completions'],
   ['POST', '/v1/messages'],
@@ -17,7 +18,7 @@ const families = [
 ] as const;
 
 test('every form of a credential opens every family of routes', async (t) => {
-  const upstream = await startFakeOllama(t);
+  const upstream = await startFakeOllama(t, (reply) => reply.json({ models: [], data: [] }));
   const guard = await startGuard(t, upstream);
   const forms = [
     { authorization: team.mia.basic },

@@ -1,6 +1,9 @@
 // http-proxy 1.18.1 and http-proxy-3: Ollama dies in the middle of an answer and the client waits for ever.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { refusalBody } from '../../src/guard/answers.ts';
+import { get } from '../support/asks.ts';
+import { bodies } from '../support/bodies.ts';
 import { type Reply, startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard, upstreamConnections, warm } from '../support/guard.ts';
 import { team } from '../support/people.ts';
@@ -26,25 +29,32 @@ const deaths: Readonly<Record<string, (reply: Reply) => void>> = {
 
 for (const connection of upstreamConnections) {
   for (const [how, die] of Object.entries(deaths)) {
-    test(`P3: Ollama dies mid-body and the client sees it: ${how} (${connection} connection)`, async (t) => {
+    for (const [kind, request] of Object.entries(bodies)) {
+      test(`P3: Ollama dies mid-body and the client sees it: ${how}, to ${kind} (${connection} connection)`, async (t) => {
+        const upstream = await startFakeOllama(t, die);
+        const guard = await startGuard(t, upstream);
+        await warm(guard, upstream, connection);
+        const client = await RawClient.open(t, guard.port);
+        client.send(request);
+
+        const response = await client.response();
+
+        assert.equal(response.status, 200);
+        assert.equal(response.complete, false);
+        assert.equal(response.text, '{"response":"half"}\n'.slice(0, response.text.length), 'nothing may be appended');
+        assert.ok(!response.text.includes('error'));
+        await client.closed();
+      });
+    }
+
+    test(`P3: Ollama dies in the middle of a list and the client is told: ${how} (${connection} connection)`, async (t) => {
       const upstream = await startFakeOllama(t, die);
       const guard = await startGuard(t, upstream);
       await warm(guard, upstream, connection);
-      const client = await RawClient.open(t, guard.port);
-      client.send({
-        method: 'POST',
-        path: '/api/generate',
-        headers: { authorization: team.mia.bearer },
-        body: '{"model":"demo"}',
-      });
-
-      const response = await client.response();
-
-      assert.equal(response.status, 200);
-      assert.equal(response.complete, false);
-      assert.equal(response.text, '{"response":"half"}\n'.slice(0, response.text.length), 'nothing may be appended');
-      assert.ok(!response.text.includes('error'));
-      await client.closed();
+      const response = await guard.call(get(team.mia, '/api/tags'));
+      assert.equal(response.status, 502);
+      assert.equal(response.complete, true);
+      assert.equal(response.text, refusalBody('upstream-failed', '/api/tags'));
     });
   }
 }

@@ -2,17 +2,23 @@
 // sent behind `content-length: 0`, and with a kept-alive connection Ollama executes it as a request.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ask, askWithForm, field, file, formBody, get } from '../support/asks.ts';
+import { asSent, blobPath } from '../support/bodies.ts';
 import { startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard, upstreamConnections, warm } from '../support/guard.ts';
 import { chunk } from '../support/http1.ts';
+import { joinedTo, openConnector } from '../support/joined.ts';
 import { team } from '../support/people.ts';
-import { RawClient } from '../support/rawClient.ts';
+import { RawClient, type RawRequest } from '../support/rawClient.ts';
 
 const payload = 'GET /api/smuggled HTTP/1.1\r\nHost: x\r\n\r\n';
 
+/** What Ollama may get of it: the one body that flows by unread. */
+const flows = (method: string, path: string) => method === 'POST' && path === blobPath;
+
 for (const connection of upstreamConnections) {
   for (const method of ['DELETE', 'OPTIONS', 'GET', 'HEAD', 'POST', 'PATCH', 'SEARCH']) {
-    for (const path of ['/api/delete', '/api/tags', '/api/chat', '/']) {
+    for (const path of ['/api/delete', '/api/tags', '/api/chat', '/', blobPath]) {
       test(`P7: a request inside a chunked ${method} ${path} stays a body (${connection} connection)`, async (t) => {
         const upstream = await startFakeOllama(t);
         const guard = await startGuard(t, upstream);
@@ -23,19 +29,74 @@ for (const connection of upstreamConnections) {
         client.send(Buffer.concat([chunk(payload), Buffer.from('0\r\n\r\n')]));
         await client.response({ head: method === 'HEAD' });
         // One more exchange over the same connection to Ollama would bring a smuggled request to light.
-        await guard.call({ path: '/api/ps', headers: { authorization: team.adam.bearer } });
+        await guard.call(get(team.adam, '/api/ps'));
 
         const seen = upstream.requests.slice(before);
-        assert.ok(!upstream.seen.some((line) => line.includes('smuggled')), upstream.seen.join());
-        assert.equal(seen.at(-1)?.target, '/api/ps');
         assert.deepEqual(
-          seen.slice(0, -1).map(({ text }) => text),
-          seen.length === 2 ? [payload] : [],
+          seen.map(({ target, text }) => [target, text]),
+          [...(flows(method, path) ? [[path, payload]] : []), ['/api/ps', '']],
         );
       });
     }
   }
+
+  const json = `{\r\n"model":"demo"}\r\n\r\n`;
+  const form = formBody([file('file', payload), field('model', 'demo')]);
+  const checked: Readonly<Record<string, readonly [RawRequest, string]>> = {
+    'a DELETE': [ask(team.adam, '/api/delete', json, 'DELETE'), json],
+    'a POST': [ask(team.adam, '/api/chat', json), json],
+    'a form': [askWithForm(team.adam, [], { body: form }), form],
+  };
+  for (const [what, [request, body]] of Object.entries(checked)) {
+    test(`P7: lines inside ${what} in chunks that was checked stay a body (${connection} connection)`, async (t) => {
+      const upstream = await startFakeOllama(t);
+      const guard = await startGuard(t, upstream);
+      const before = await warm(guard, upstream, connection);
+      const headers = { ...request.headers, 'transfer-encoding': 'chunked' };
+      const at = body.indexOf('\r\n') + 1;
+      const chunks = [chunk(body.slice(0, at)), chunk(body.slice(at)), Buffer.from('0\r\n\r\n')];
+      assert.equal((await guard.call({ ...request, headers, body: Buffer.concat(chunks) })).status, 200);
+      await guard.call(get(team.adam, '/api/ps'));
+
+      const seen = upstream.requests.slice(before);
+      assert.deepEqual(
+        seen.map(({ target, text }) => [target, asSent(text)]),
+        [
+          [request.path, body],
+          ['/api/ps', ''],
+        ],
+      );
+      assert.equal(seen[0]?.headers['content-length'], `${seen[0]?.text.length}`);
+      assert.equal(seen[0]?.headers['transfer-encoding'], undefined);
+    });
+  }
 }
+
+test('P7: a request behind a body that is checked, and still inside its length, is refused with it', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream);
+  for (const [method, path] of [
+    ['DELETE', '/api/delete'],
+    ['POST', '/api/chat'],
+  ] as const) {
+    assert.equal((await guard.call(ask(team.adam, path, `{"model":"demo"}\r\n\r\n${payload}`, method))).status, 400);
+  }
+  assert.equal(upstream.connections, 0);
+});
+
+test('P7: a request inside a chunked DELETE stays a body on its way through a connector', async (t) => {
+  const guard = await startGuard(t, 'http://127.0.0.1:1');
+  // In place of the endpoint, which would refuse such a body, what takes it.
+  const endpoint = await startFakeOllama(t);
+  const connector = await openConnector(t, { ...joinedTo(guard.guard, team.adam), addresses: [endpoint.url] });
+  const body = Buffer.concat([chunk(payload), Buffer.from('0\r\n\r\n')]);
+  const headers = { 'transfer-encoding': 'chunked' };
+  assert.equal((await connector.call({ method: 'DELETE', path: '/api/delete', headers, body })).status, 200);
+  assert.equal((await connector.call({ path: '/api/ps' })).status, 200);
+  const received = endpoint.requests.find(({ method }) => method === 'DELETE');
+  assert.equal(received?.text, payload);
+  assert.ok(!endpoint.seen.some((line) => line.includes('smuggled')), endpoint.seen.join());
+});
 
 test('P7: a chunked OPTIONS, even of a configured origin, is refused by the guard', async (t) => {
   const upstream = await startFakeOllama(t);

@@ -1,9 +1,12 @@
 // Nobody listens where Ollama should be: 503 with a hint, in the caller's dialect.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { askWithForm, field, file } from '../support/asks.ts';
+import { bodies } from '../support/bodies.ts';
 import { startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard, upstreamConnections, warm } from '../support/guard.ts';
 import { team } from '../support/people.ts';
+import { RawClient, type RawRequest } from '../support/rawClient.ts';
 
 for (const connection of upstreamConnections) {
   test(`P12: Ollama is down (${connection} connection)`, async (t) => {
@@ -30,12 +33,22 @@ for (const connection of upstreamConnections) {
   });
 }
 
-test('P12: an upload to an Ollama that is down is answered on a connection that lives on', async (t) => {
-  const upstream = await startFakeOllama(t);
-  const guard = await startGuard(t, upstream);
-  await upstream.stop();
-  const headers = { authorization: team.mia.bearer };
-  const body = JSON.stringify({ model: 'demo', prompt: 'x'.repeat(1024 * 1024) });
-  const response = await guard.call({ method: 'POST', path: '/api/chat', headers, body });
-  assert.equal(response.status, 503);
-});
+const megabyte = 'x'.repeat(1024 * 1024);
+const large: Readonly<Record<string, RawRequest>> = {
+  'an upload': { ...bodies['an upload'], body: megabyte },
+  'a large JSON body': { ...bodies.JSON, body: JSON.stringify({ model: 'demo', prompt: megabyte }) },
+  'a large form': askWithForm(team.mia, [file('file', megabyte), field('model', 'demo')]),
+};
+
+for (const [kind, request] of Object.entries(large)) {
+  test(`P12: ${kind} to an Ollama that is down is answered on a connection that lives on`, async (t) => {
+    const upstream = await startFakeOllama(t);
+    const guard = await startGuard(t, upstream);
+    await upstream.stop();
+    const client = await RawClient.open(t, guard.port);
+    client.send(request);
+    assert.equal((await client.response()).status, 503);
+    client.send({ path: '/_guard/health' });
+    assert.equal((await client.response()).status, 200);
+  });
+}

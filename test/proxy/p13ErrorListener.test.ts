@@ -2,10 +2,12 @@
 // upstream does at whatever moment, the guard lives and the next request is answered.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { get } from '../support/asks.ts';
+import { bodies } from '../support/bodies.ts';
 import { type Reply, startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard, upstreamConnections, warm } from '../support/guard.ts';
 import { team } from '../support/people.ts';
-import { RawClient } from '../support/rawClient.ts';
+import { RawClient, type RawRequest } from '../support/rawClient.ts';
 
 const misdeeds: Readonly<Record<string, (reply: Reply) => void>> = {
   'resets at once': (reply) => reply.reset(),
@@ -31,27 +33,30 @@ const misdeeds: Readonly<Record<string, (reply: Reply) => void>> = {
   'sends a head without end': (reply) => reply.raw(`HTTP/1.1 200 OK\r\nX-Long: ${'x'.repeat(100_000)}\r\n\r\n`),
 };
 
+const requests: Readonly<Record<string, RawRequest>> = {
+  ...bodies,
+  'a list': get(team.mia, '/api/tags'),
+  'a question': get(team.mia, '/api/version'),
+};
+
 for (const connection of upstreamConnections) {
   for (const [what, misdeed] of Object.entries(misdeeds)) {
-    test(`P13: an upstream that ${what} ends no more than its own request (${connection} connection)`, async (t) => {
-      const upstream = await startFakeOllama(t, misdeed);
-      const guard = await startGuard(t, upstream);
-      await warm(guard, upstream, connection);
-      const client = await RawClient.open(t, guard.port);
-      client.send({
-        method: 'POST',
-        path: '/api/chat',
-        headers: { authorization: team.mia.bearer },
-        body: '{"model":"demo"}',
-      });
-      // The client gets an answer or a broken connection, and never waits.
-      await client.response().catch(() => client.closed());
-      client.socket.destroy();
+    for (const [kind, request] of Object.entries(requests)) {
+      test(`P13: an upstream that ${what} ends no more than its own request: ${kind} (${connection} connection)`, async (t) => {
+        const upstream = await startFakeOllama(t, misdeed);
+        const guard = await startGuard(t, upstream);
+        await warm(guard, upstream, connection);
+        const client = await RawClient.open(t, guard.port);
+        client.send(request);
+        // The client gets an answer or a broken connection, and never waits.
+        await client.response().catch(() => client.closed());
+        client.socket.destroy();
 
-      upstream.answer = (reply) => reply.json({ version: '1' });
-      const next = await guard.call({ path: '/api/version', headers: { authorization: team.mia.bearer } });
-      assert.equal(next.status, 200);
-      assert.equal(next.text, '{"version":"1"}');
-    });
+        upstream.answer = (reply) => reply.json({ version: '1' });
+        const next = await guard.call(get(team.mia, '/api/version'));
+        assert.equal(next.status, 200);
+        assert.equal(next.text, '{"version":"1"}');
+      });
+    }
   }
 }

@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { it } from 'node:test';
+import { get } from '../support/asks.ts';
+import { bodies } from '../support/bodies.ts';
 import { startGuard } from '../support/guard.ts';
 import { team } from '../support/people.ts';
 
@@ -16,9 +18,8 @@ for (const status of ['000', '099']) {
     const address = upstream.address();
     const port = typeof address === 'object' ? address?.port : 0;
     const guard = await startGuard(t, `http://127.0.0.1:${port}`);
-    for (let i = 0; i < 2; i++) {
-      const answer = await guard.call({ path: '/api/tags', headers: { authorization: team.mia.bearer } });
-      assert.equal(answer.status, 502);
+    for (const request of [get(team.mia, '/api/tags'), get(team.mia, '/api/version'), ...Object.values(bodies)]) {
+      for (let i = 0; i < 2; i++) assert.equal((await guard.call(request)).status, 502);
     }
   });
 }

@@ -1,6 +1,7 @@
 // http-proxy.md rule 10: `server.close()` does not call back while a stream lives.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { asSent, bodies } from '../support/bodies.ts';
 import { type FakeOllama, startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard, type TestGuard } from '../support/guard.ts';
 import { team } from '../support/people.ts';
@@ -11,12 +12,7 @@ const longDrain = 60_000;
 
 async function openStream(t: Parameters<typeof RawClient.open>[0], guard: TestGuard): Promise<RawClient> {
   const client = await RawClient.open(t, guard.port);
-  client.send({
-    method: 'POST',
-    path: '/api/generate',
-    headers: { authorization: team.mia.bearer },
-    body: '{"model":"demo"}',
-  });
+  client.send(bodies.JSON);
   await client.has('first');
   return client;
 }
@@ -49,6 +45,42 @@ test('stop lets a live stream come to its end, and is over with it', async (t) =
   assert.deepEqual([text, complete], ['firstlast', true]);
   await stopped;
 });
+
+test('stop cuts a body that is still coming off when its drain is over, and Ollama gets no whole request', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const guard = await startGuard(t, upstream);
+  const clients: RawClient[] = [];
+  for (const { body, headers, ...request } of Object.values(bodies)) {
+    const client = await RawClient.open(t, guard.port);
+    client.send({
+      ...request,
+      headers: { ...headers, expect: '100-continue', 'content-length': `${body.length + 1}` },
+    });
+    assert.equal((await client.response()).status, 100);
+    client.send(body);
+    clients.push(client);
+  }
+  await upstream.until(() => upstream.heads.length === 1);
+  await guard.guard.stop(20);
+  for (const client of clients) await client.closed();
+  await upstream.until(() => upstream.open === 0);
+  assert.deepEqual(upstream.requests, []);
+});
+
+for (const [kind, { body, headers, ...request }] of Object.entries(bodies)) {
+  test(`stop lets a body that is still coming come to its end, and be answered: ${kind}`, async (t) => {
+    const upstream = await startFakeOllama(t);
+    const guard = await startGuard(t, upstream);
+    const client = await RawClient.open(t, guard.port);
+    client.send({ ...request, headers: { ...headers, expect: '100-continue', 'content-length': `${body.length}` } });
+    assert.equal((await client.response()).status, 100);
+    const stopped = guard.guard.stop(longDrain);
+    client.send(body);
+    assert.equal((await client.response()).status, 200);
+    await stopped;
+    assert.equal(asSent(upstream.requests[0]?.text ?? ''), body);
+  });
+}
 
 test('stop does not wait for idle connections', async (t) => {
   const upstream = await startFakeOllama(t);
@@ -89,7 +121,7 @@ test('a request that comes during the drain, on a connection that is kept, is 50
   const guard = await startGuard(t, upstream);
   const headers = { authorization: team.mia.bearer };
   const client = await RawClient.open(t, guard.port);
-  client.send({ method: 'POST', path: '/api/chat', headers, body: '{"model":"demo"}' });
+  client.send(bodies.JSON);
   const reply = await upstream.reply(0);
   const stopped = guard.guard.stop(longDrain);
   client.send({ path: '/api/ps', headers });

@@ -53,16 +53,23 @@ test('SEC-14: a configured origin passes and gets exactly its own name, without 
   const upstream = await startFakeOllama(t, (reply) =>
     reply.raw(
       'HTTP/1.1 200 OK\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Allow-Credentials: true\r\n' +
-        'Vary: Accept-Encoding\r\nContent-Length: 2\r\n\r\n{}',
+        'Vary: Accept-Encoding\r\nContent-Length: 13\r\n\r\n{"models":[]}',
     ),
   );
   const guard = await startGuard(t, upstream, { config });
   const headers = { ...good, origin: allowed, 'sec-fetch-site': 'cross-site' };
-  const response = await guard.call({ path: '/api/version', headers });
-  assert.equal(response.status, 200);
-  assert.equal(response.headers['access-control-allow-origin'], allowed);
-  assert.equal(response.headers['access-control-allow-credentials'], undefined);
-  assert.equal(response.headers.vary?.toLowerCase(), 'origin');
+  // An answer that flows by, a list that is written anew, and the answer to a body that was checked.
+  for (const request of [
+    { path: '/api/version' },
+    { path: '/api/tags' },
+    { method: 'POST', path: '/api/chat', body: '{"model":"demo"}' },
+  ]) {
+    const response = await guard.call({ ...request, headers });
+    assert.equal(response.status, 200, request.path);
+    assert.equal(response.headers['access-control-allow-origin'], allowed, request.path);
+    assert.equal(response.headers['access-control-allow-credentials'], undefined, request.path);
+    assert.equal(response.headers.vary?.toLowerCase(), 'origin', request.path);
+  }
 });
 
 test('SEC-14: a configured origin may read why it was refused, and is not let in for its origin', async (t) => {

@@ -76,10 +76,17 @@ test('SEC-41: of all headers only those on the list reach Ollama, once each', as
     'anthropic-beta': 'x',
   };
   const lines = aliases.map((name) => `${name}: x`);
-  const headers = { authorization: team.mia.bearer, ...listed };
-  await guard.call({ method: 'POST', path: '/v1/messages', headers, lines, body: '{"model":"demo"}' });
-  const sent = upstream.requests[0]?.rawHeaders.map(([name]) => name.toLowerCase()).toSorted();
-  assert.deepEqual(sent, [...Object.keys(listed), 'connection', 'content-length', 'host'].toSorted());
+  const headers = { authorization: team.adam.bearer, ...listed };
+  // A body that was checked, and one that flows by.
+  for (const path of ['/v1/messages', `/api/blobs/sha256:${'0'.repeat(64)}`]) {
+    await guard.call({ method: 'POST', path, headers, lines, body: '{"model":"demo"}' });
+    const sent = upstream.requests
+      .at(-1)
+      ?.rawHeaders.map(([name]) => name.toLowerCase())
+      .toSorted();
+    assert.deepEqual(sent, [...Object.keys(listed), 'connection', 'content-length', 'host'].toSorted(), path);
+  }
+  assert.equal(upstream.requests.length, 2);
 });
 
 test('SEC-14: a configured page reaches Ollama without its Origin and Referer', async (t) => {

@@ -123,13 +123,20 @@ test('cookies, server names and CORS of Ollama stay with the guard', async (t) =
   const upstream = await startFakeOllama(t, (reply) =>
     reply.raw(
       'HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nServer: x\r\nAccess-Control-Allow-Origin: *\r\n' +
-        'Access-Control-Expose-Headers: x\r\nX-Request-Id: 7\r\nContent-Length: 2\r\n\r\n{}',
+        'Access-Control-Expose-Headers: x\r\nX-Request-Id: 7\r\nContent-Length: 13\r\n\r\n{"models":[]}',
     ),
   );
   const guard = await startGuard(t, upstream);
-  const { headers } = await guard.call({ path: '/api/version', headers: post.headers });
-  for (const name of ['set-cookie', 'server', 'access-control-allow-origin', 'access-control-expose-headers']) {
-    assert.equal(headers[name], undefined, name);
+  // An answer that flows by, a list that is written anew, and the answer to a body that was checked.
+  for (const request of [
+    { path: '/api/version', headers: post.headers },
+    { path: '/api/tags', headers: post.headers },
+    { ...post, path: '/api/chat' },
+  ]) {
+    const { headers } = await guard.call(request);
+    for (const name of ['set-cookie', 'server', 'access-control-allow-origin', 'access-control-expose-headers']) {
+      assert.equal(headers[name], undefined, `${name} of ${request.path}`);
+    }
+    assert.equal(headers['x-request-id'], '7', request.path);
   }
-  assert.equal(headers['x-request-id'], '7');
 });

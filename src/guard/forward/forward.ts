@@ -196,7 +196,8 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       exchange.settled = true;
       // Ollama stops generating when its client is gone; without this it never learns (P1, P2).
       if (!res.writableFinished || !req.complete) exchange.upstream?.destroy();
-      // Ollama may answer before it has read the whole upload, and close; then nobody reads the rest.
+      // Ollama may answer before it has read the whole body, and close or read no more; then nobody waits for it to.
+      if (exchange.upstream?.writableFinished === false) exchange.upstream.destroy();
       discardRest(req);
     });
     req.url = forwarding.path;
