@@ -290,6 +290,8 @@ export class Gate {
     }
     res.once('close', over);
     if (!access.cloud) await this.#remoteModels.fresh();
+    // What begins now would wait for ever for a close that has been.
+    if (res.destroyed) return;
     const isRemote = (name: string) => this.#remoteModels.isRemote(name);
     if (route.names === 'path') {
       const verdict = judgePath(access, path, isRemote);

@@ -4,12 +4,14 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { startDemoOllama } from '../../src/demo/demoOllama.ts';
 import { changeUser } from '../../src/guard/identity/users.ts';
+import { askWithForm, type FormPart, formBody } from '../support/asks.ts';
 import { startGuard, type TestGuard } from '../support/guard.ts';
 import { team } from '../support/people.ts';
 
 /** What the demo holds, by the name that its list of loaded models gives, and whether mia may use it. */
 const models: Readonly<Record<string, boolean>> = {
   'demo:latest': true,
+  'demo-audio:latest': true,
   'demo:7b': false,
   'team/demo-private:latest': false,
 };
@@ -116,6 +118,78 @@ test('for any body and any spelling, what the policy allowed is what Ollama load
     { numRuns: 1_000 },
   );
   // Neither refusing all nor allowing all would be a proof.
+  assert.ok(used > 20, `${used} were allowed`);
+  assert.ok(refused > 20, `${refused} were refused`);
+});
+
+const quotes = fc.constantFrom('"', '"', '"', '');
+const fieldNames = fc.constantFrom('model', 'model', 'model', 'Model', 'MODEL', 'model[]', 'prompt', 'file', 'mod\\el');
+const moreHeaders = fc.constantFrom(
+  ...Array<string>(8).fill(''),
+  'Content-Type: text/plain',
+  'Content-Transfer-Encoding: base64',
+  'Content-Transfer-Encoding: binary',
+  'Content-Disposition: form-data; name="model"',
+);
+
+/** A part that may be the model, or look like it to one reader and not to another. */
+const formPart: fc.Arbitrary<FormPart> = fc
+  .tuple(fieldNames, quotes, fc.constantFrom(...spellings, 'demo-audio', 'demo-audio'), fc.nat({ max: 9 }), moreHeaders)
+  .map(([name, quote, content, kind, header]) => {
+    const named = `name=${quote}${name}${quote}`;
+    const fileName = kind === 0 ? '; filename="x.wav"' : kind === 1 ? `; filename*=utf-8''x` : '';
+    const disposition = kind === 2 ? `form-data; name="x"; ${named}` : `form-data; ${named}${fileName}`;
+    return { headers: [`Content-Disposition: ${disposition}`, ...(header === '' ? [] : [header])], content };
+  });
+
+const audio: FormPart = { headers: ['Content-Disposition: form-data; name="file"; filename="x.wav"'], content: 'RIFF' };
+const boundaryLine = '--a-boundary-of-the-client';
+const snippets = [
+  '\r\n',
+  '\n',
+  '\r',
+  boundaryLine,
+  `\r\n${boundaryLine}\r\n`,
+  `${boundaryLine}--`,
+  '"',
+  ';',
+  '\u0000',
+  ' ',
+];
+
+/** Forms, some of them with something put in where it does not belong. */
+const forms: fc.Arbitrary<string> = fc
+  .tuple(
+    fc.constantFrom(...spellings, ...Array<string>(spellings.length).fill('demo-audio')),
+    fc.oneof(fc.constant([]), fc.array(formPart, { maxLength: 2 })),
+    fc.boolean(),
+    fc.option(fc.tuple(fc.constantFrom(...snippets), fc.nat()), { freq: 3 }),
+  )
+  .map(([model, more, first, snippet]) => {
+    const named: FormPart = { headers: ['Content-Disposition: form-data; name="model"'], content: model };
+    const form = formBody(first ? [named, audio, ...more] : [...more, audio, named]);
+    if (snippet === null) return form;
+    const at = snippet[1] % form.length;
+    return `${form.slice(0, at)}${snippet[0]}${form.slice(at)}`;
+  });
+
+test('for any form and any query, what the policy allowed is what Ollama loaded', async (t) => {
+  const { demo, guard } = await start(t);
+  let used = 0;
+  let refused = 0;
+  const queries = fc.constantFrom('', '?model=demo%3A7b', '?model=demo-audio', '?Model=demo:7b&model=demo:7b');
+  await fc.assert(
+    fc.asyncProperty(forms, queries, async (body, query) => {
+      const path = `/v1/audio/transcriptions${query}`;
+      const { status } = await guard.call(askWithForm(team.mia, [], { body, path }));
+      const now = await loaded(demo);
+      for (const model of now) await unload(demo, model);
+      for (const model of now) assert.equal(models[model], true, `${model} was loaded by ${query} ${body}`);
+      if (status === 200 && now.length > 0) used += 1;
+      if (status === 403) refused += 1;
+    }),
+    { numRuns: 1_000 },
+  );
   assert.ok(used > 20, `${used} were allowed`);
   assert.ok(refused > 20, `${refused} were refused`);
 });

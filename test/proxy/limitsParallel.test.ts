@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type DemoOptions, startDemoOllama } from '../../src/demo/demoOllama.ts';
 import type { User } from '../../src/guard/identity/users.ts';
-import type { PolicyDocument } from '../../src/guard/policy/policyDocument.ts';
+import type { Limits, PolicyDocument } from '../../src/guard/policy/policyDocument.ts';
 import { ask } from '../support/asks.ts';
 import { startGuard, type TestGuard } from '../support/guard.ts';
 import { type Person, team, withPerson } from '../support/people.ts';
-import type { RawRequest, RawResponse } from '../support/rawClient.ts';
+import { RawClient, type RawRequest, type RawResponse, requestBytes } from '../support/rawClient.ts';
 import { type Relay, startRelay } from '../support/relay.ts';
 
 const clients = 200;
@@ -157,3 +157,21 @@ for (const per of ['limits', 'limitsPerKey'] as const) {
     for (const [number, answer] of answers.entries()) isRefusal(answer, number, /tokens/);
   });
 }
+
+/** The guard reads all of them in one go, before it has counted any. */
+test('requests that come in one packet see one another', async (t) => {
+  const inOnePacket = async (limits: Limits): Promise<readonly number[]> => {
+    const { guard } = await scene(t, { roles: { member: { limits } } });
+    const client = await RawClient.open(t, guard.port);
+    const requests = Array.from({ length: 8 }, (_, number) => requestBytes(client.host, requestOf(team.mia, number)));
+    client.send(Buffer.concat(requests));
+    const statuses = [];
+    for (const _ of requests) statuses.push((await client.response()).status);
+    return statuses;
+  };
+  const served = async (limits: Limits) => (await inOnePacket(limits)).filter((status) => status === 200).length;
+  assert.equal(await served({ requestsPerMinute: 5 }), 5);
+  assert.equal(await served({ concurrentRequests: 3 }), 3);
+  // The first one alone may come to all of them.
+  assert.equal(await served({ tokensPerMinute: 20 }), 1);
+});

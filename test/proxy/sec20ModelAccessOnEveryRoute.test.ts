@@ -20,6 +20,14 @@ const where = ({ method, path }: Route) => `${method} ${path}`;
 /** A variable segment has no room for a namespace. */
 const fits = ({ names }: Route, model: string) => names !== 'path' || !model.includes('/');
 
+test('SEC-20: every route with a body that is read names a model', () => {
+  const silent = routes.filter(({ body, names }) => (body === 'json' || body === 'form') && names === 'none');
+  assert.deepEqual(silent.map(where), []);
+  assert.deepEqual(routes.filter(({ names, body }) => names !== 'none' && body === 'none').map(where), [
+    where(routes.find(({ names }) => names === 'path') ?? assert.fail()),
+  ]);
+});
+
 test('SEC-20: a model that is not allowed is 403 on every route that can name one, wherever it stands', async (t) => {
   const upstream = await startFakeOllama(t);
   const guard = await startGuard(t, upstream, { users });

@@ -124,7 +124,18 @@ test('SEC-47: the age in the queue: rejects what has waited for too long', async
   assert.equal(upstream.requests.length, 1);
 });
 
-test('SEC-47: a limiter that fails refuses, and gives back what it took', async (t) => {
+test('SEC-47: a limiter that fails does not let through', async (t) => {
+  const upstream = await startFakeOllama(t, answer);
+  t.mock.method(RateLimiterMemory.prototype, 'get', () => Promise.reject(new Error('out of order')));
+  for (const [, limits] of byTime) {
+    const guard = await startGuard(t, upstream, { users, config: { policy: ofUser(limits) } });
+    assert.equal((await guard.call(mia)).status, 500);
+    assert.equal((await guard.call(adam)).status, 200);
+  }
+  assert.equal(upstream.requests.length, byTime.length);
+});
+
+test('SEC-47: a limiter that fails gives back what it took', async (t) => {
   const upstream = await startFakeOllama(t, answer);
   const policy = ofUser({ requestsPerMinute: 100, tokensPerMinute: 1_000, concurrentRequests: 1 });
   const guard = await startGuard(t, upstream, { users, config: { policy } });

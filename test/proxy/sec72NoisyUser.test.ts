@@ -99,10 +99,13 @@ test('SEC-72: a user has no more requests under way than its role permits, howev
   assert.equal(turns().filter((name) => name === 'mia').length, 3);
 });
 
-test('SEC-72: the owner waits for nobody but the one whose turn it is', async (t) => {
-  const { send, turns, finish, upstream } = await scene(t, { queue: { concurrency: 1 } });
-  for (const person of [team.mia, noa.person, team.adam, owner.person]) await send(person);
-  await finish(0);
-  await upstream.reply(1);
-  assert.deepEqual(turns(), ['mia', 'olga']);
+test('SEC-72: the owner waits for nobody but the one whose turn it is, and some wait for everybody', async (t) => {
+  const policy = { queue: { concurrency: 1 }, roles: { admin: { priority: -5 } } };
+  const { send, turns, finish, upstream } = await scene(t, policy);
+  for (const person of [team.mia, noa.person, owner.person, team.adam, team.mia]) await send(person);
+  for (const number of [0, 1, 2, 3]) {
+    await finish(number);
+    await upstream.reply(number + 1);
+  }
+  assert.deepEqual(turns(), ['mia', 'olga', 'noa', 'mia', 'adam']);
 });
