@@ -101,9 +101,16 @@ test('the number is found in the last 4 KiB, in whatever pieces they came, and n
         const counter = new TokenCounter(undefined);
         const bytes = Buffer.from(`{"a":"${'a'.repeat(before)}",${number}${end}`);
         for (const chunk of inPieces(bytes, [size])) counter.write(chunk);
-        assert.deepEqual(counter.end(), number.length + end.length <= 4_096 ? { output: 41 } : {});
+        // With the byte before it: a quote at the very beginning of what is kept may be one inside of a string.
+        assert.deepEqual(counter.end(), 1 + number.length + end.length <= 4_096 ? { output: 41 } : {});
       },
     ),
+    {
+      examples: [
+        [0, 4_072, 1],
+        [0, 4_073, 1],
+      ],
+    },
   );
 });
 
