@@ -135,7 +135,8 @@ test('a guard whose owner is killed while it starts is started by another', asyn
   const { config, owner } = windows;
   const [one, other] = windows.pair;
   const starting = one.call('start', config);
-  await windows.until(() => other.status === 'starting');
+  // On a busy machine both states arrive at once, and the first is never seen.
+  await windows.until(() => other.status === 'starting' || other.status === 'following');
   await windows.kill(owner);
   assert.ok([undefined, 'window-gone'].includes(await starting));
   await windows.successor();
