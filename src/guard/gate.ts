@@ -93,7 +93,12 @@ export class Gate {
     this.#policy = policy;
     this.#forward = createForward(config);
     this.#admission = new Admission(policy.queue);
-    this.#remoteModels = new RemoteModels({ read: listModels, maxAgeMs: remoteModelsAgeMs });
+    this.#remoteModels = new RemoteModels({
+      read: listModels,
+      maxAgeMs: remoteModelsAgeMs,
+      onFailure: (error) =>
+        ports.reporter.add({ type: 'error', message: `Ollama's models cannot be listed: ${error}` }),
+    });
     this.#bodies = new BodyBudget({ total: bodiesInAll * maxBodyBytes, perHolder: bodiesPerUser * maxBodyBytes });
     this.#isOwnHost = createHostRule(tls.mode === 'acme' ? [...allowedHosts, tls.domain] : allowedHosts);
     this.#origins = new Set(config.allowedOrigins);
@@ -289,9 +294,13 @@ export class Gate {
       return;
     }
     res.once('close', over);
-    if (!access.cloud) await this.#remoteModels.fresh();
+    const isKnown = access.cloud || (await this.#remoteModels.fresh());
     // What begins now would wait for ever for a close that has been.
     if (res.destroyed) return;
+    if (!isKnown) {
+      this.#refuse(entered, 'upstream-down', {}, identity);
+      return;
+    }
     const isRemote = (name: string) => this.#remoteModels.isRemote(name);
     if (route.names === 'path') {
       const verdict = judgePath(access, path, isRemote);

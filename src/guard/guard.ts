@@ -49,7 +49,7 @@ const reportIntervalMs = 250;
 const expiryCheckMs = 1_000;
 
 /** How long Ollama is waited for to list its models, in milliseconds. */
-const listPatienceMs = 2_000;
+const listPatienceMs = 10_000;
 
 /** A guard: what listens and for whom, its certificate and its gate, from start to stop. */
 export class Guard {

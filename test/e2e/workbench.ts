@@ -63,18 +63,19 @@ export class Workbench {
 
   /**
    * Runs a command by its title in the palette, "Category: Title". A command that is enabled only a moment later is not
-   * in a palette that is open already, so that is opened anew until it is.
+   * in a palette that is open already, and one that loses the focus closes, so it is opened anew until it is chosen.
    */
   async command(title: string): Promise<void> {
-    const row = this.quickRows(title).first();
     for (let tries = 1; ; tries++) {
       await this.palette(title);
       const last = tries === paletteTries;
-      const found = row.waitFor(last ? {} : { timeout: paletteMs }).then(() => true);
-      if (last ? await found : await found.catch(() => false)) break;
+      const chosen = this.quickRows(title)
+        .first()
+        .click(last ? {} : { timeout: paletteMs })
+        .then(() => true);
+      if (last ? await chosen : await chosen.catch(() => false)) return;
       await this.dismiss();
     }
-    await row.click();
   }
 
   /** Waits for the input box that shows `text` (its title, prompt or validation message). */

@@ -2,6 +2,7 @@
 // model is spelled, whatever it is called, and in whichever tool it hides.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ListedModel } from '../../src/guard/policy/lists.ts';
 import { routes } from '../../src/guard/routes.ts';
 import { ask, get, pathOf, requestsNaming } from '../support/asks.ts';
 import { type Answer, startFakeOllama } from '../support/fakeOllama.ts';
@@ -73,9 +74,28 @@ test('SEC-78: an alias of such a model is one, whatever it is called', async (t)
   assert.equal((await guard.call(ask(olga, '/api/chat', { model: 'mine' }))).status, 200);
 });
 
-test('SEC-78: an alias is known as soon as Ollama has listed it to anybody', async (t) => {
+test('SEC-78: while Ollama does not say which models run there, a role without them gets none, and the owner does', async (t) => {
   const upstream = await startFakeOllama(t, lists);
-  const guard = await startGuard(t, upstream, { users, listModels: () => Promise.reject(new Error('not now')) });
+  let listed: readonly ListedModel[] | undefined;
+  const listModels = async () => {
+    if (listed === undefined) throw new Error('not now');
+    return listed;
+  };
+  const guard = await startGuard(t, upstream, { users, listModels });
+  for (const request of [get(team.vera, '/api/tags'), ask(team.mia, '/api/chat', { model: 'llama3.2' })]) {
+    const { status, text } = await guard.call(request);
+    assert.equal(status, 503);
+    assert.match(text, /Ollama is not answering/);
+  }
+  assert.equal(upstream.connections, 0);
+  assert.equal((await guard.call(ask(olga, '/api/chat', { model: 'mine' }))).status, 200);
+  listed = [];
+  assert.equal((await guard.call(ask(team.mia, '/api/chat', { model: 'llama3.2' }))).status, 200);
+});
+
+test('SEC-78: an alias that was made after the list was read is known as soon as Ollama has listed it to anybody', async (t) => {
+  const upstream = await startFakeOllama(t, lists);
+  const guard = await startGuard(t, upstream, { users });
   await guard.call(get(team.vera, '/api/tags'));
   for (const alias of aliases) {
     assert.equal((await guard.call(ask(team.mia, '/api/chat', { model: alias }))).status, 403, alias);

@@ -16,7 +16,7 @@ import { continueIfExpected, watchBodySize } from '../entry/body.ts';
 import { systemErrorCode } from '../errors.ts';
 import type { BodyKind } from '../routes.ts';
 import { clientHeaders, upstreamHeaders } from './headers.ts';
-import { readBytes } from './readJson.ts';
+import { maxListBytes, readBytes } from './readJson.ts';
 import { upstreamRefusal } from './upstreamErrors.ts';
 
 /** A request whose user may make it, on its way to Ollama. */
@@ -140,7 +140,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
     if (exchange.rewrite !== undefined && statusCode === 200) {
       rewritten(req, answer, exchange.rewrite).then(
         (body) => {
-          if (res.destroyed) return;
+          if (res.headersSent || res.destroyed) return;
           if (body === undefined) delete headers['content-length'];
           else headers['content-length'] = String(body.length);
           res.writeHead(statusCode, headers).end(body);
@@ -271,7 +271,7 @@ async function rewritten(
   answer: IncomingMessage,
   rewrite: (body: Buffer) => Buffer,
 ): Promise<Buffer | undefined> {
-  const body = await readBytes(answer);
+  const body = await readBytes(answer, maxListBytes);
   return method === 'HEAD' ? undefined : rewrite(body);
 }
 

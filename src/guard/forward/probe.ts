@@ -3,7 +3,7 @@ import { request as httpsRequest } from 'node:https';
 import * as z from 'zod/mini';
 import type { ListedModel } from '../policy/lists.ts';
 import { listedModels } from '../policy/remoteModels.ts';
-import { readBytes, readJson } from './readJson.ts';
+import { maxListBytes, readBytes, readJson } from './readJson.ts';
 
 /**
  * Whether Ollama answers at an address.
@@ -29,7 +29,7 @@ export function upstreamAnswers(upstream: string, timeoutMs: number): Promise<bo
  * @param timeoutMs for the whole question.
  */
 export async function listModels(upstream: string, timeoutMs: number): Promise<readonly ListedModel[]> {
-  return listedModels(await askTags(upstream, timeoutMs, readBytes));
+  return listedModels(await askTags(upstream, timeoutMs, (res) => readBytes(res, maxListBytes)));
 }
 
 /** Reads the answer of `GET /api/tags`. */

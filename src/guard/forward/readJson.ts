@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { MiB } from '../config.ts';
 
-/** The longest answers to the guard's own questions are lists of models, far below this. */
-const maxBytes = MiB;
+/** A list of models takes some 400 bytes a model; this is far above any. */
+export const maxListBytes = 8 * MiB;
 
-/** The bytes of a body. Rejects when it is over one MiB or breaks off. */
-export async function readBytes(res: IncomingMessage): Promise<Buffer> {
+/** The bytes of a body. Rejects when there are more than `maxBytes` or it breaks off. */
+export async function readBytes(res: IncomingMessage, maxBytes = MiB): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of res) {

@@ -1,8 +1,11 @@
 import { type ListedModel, listedModel, readList } from './lists.ts';
 import { parseStoredName } from './modelName.ts';
 
-/** Ollama has its list of models in memory: one that takes longer than this, in milliseconds, is not waited for. */
-const maxWaitMs = 2_000;
+/** How long a list is waited for when an older one will do, in milliseconds. */
+const patienceMs = 2_000;
+
+/** How long a list will do when no newer one can be read, in milliseconds: a busy Ollama does not lock everybody out. */
+const usableMs = 5 * 60_000;
 
 /**
  * The models in an answer of `/api/tags`; those that are not understood are left out.
@@ -23,8 +26,10 @@ function remoteNames(models: readonly ListedModel[]): readonly string[] {
 export interface RemoteModelsOptions {
   /** Reads the models in `/api/tags`, and gives up by itself. */
   readonly read: () => Promise<readonly ListedModel[]>;
-  /** How old what is known may be when a decision is made, in milliseconds. */
+  /** How old what is known may be before Ollama is asked again, in milliseconds. */
   readonly maxAgeMs: number;
+  /** Told why a list cannot be read, once until one can. */
+  readonly onFailure: (error: unknown) => void;
   /** In milliseconds; replaced in tests. */
   readonly now?: () => number;
 }
@@ -34,17 +39,16 @@ export interface RemoteModelsOptions {
  * alone knows, and is asked no more often than it has to be.
  */
 export class RemoteModels {
-  readonly #read: () => Promise<readonly ListedModel[]>;
-  readonly #maxAgeMs: number;
+  readonly #options: RemoteModelsOptions;
   readonly #now: () => number;
   #names: ReadonlySet<string> = new Set();
   #readAt = Number.NEGATIVE_INFINITY;
   #asking: Promise<void> | undefined;
+  #hasFailed = false;
 
-  constructor({ read, maxAgeMs, now = () => performance.now() }: RemoteModelsOptions) {
-    this.#read = read;
-    this.#maxAgeMs = maxAgeMs;
-    this.#now = now;
+  constructor(options: RemoteModelsOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** Whether the model of this short name is known to run elsewhere. */
@@ -53,16 +57,17 @@ export class RemoteModels {
   }
 
   /**
-   * Waits until what is known is new enough, one question for all who wait. Never rejects: when the list cannot be read,
-   * what was known stays, and the request itself finds out what is wrong with Ollama.
+   * Waits until what is known is new enough, one question for all who wait. Never rejects.
+   *
+   * @returns whether it is known which models run elsewhere; if not, no model may be taken for a local one.
    */
-  async fresh(): Promise<void> {
-    if (this.#asking === undefined && this.#now() - this.#readAt >= this.#maxAgeMs) {
-      this.#asking = this.#ask().finally(() => {
-        this.#asking = undefined;
-      });
-    }
-    await this.#asking;
+  async fresh(): Promise<boolean> {
+    if (this.#age < this.#options.maxAgeMs) return true;
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = undefined;
+    });
+    await (this.#isUsable ? atMost(this.#asking, patienceMs) : this.#asking);
+    return this.#isUsable;
   }
 
   /** Takes up what an answer of `/api/tags`, on its way to somebody, tells of remote models; others tell of none. */
@@ -74,16 +79,31 @@ export class RemoteModels {
     }
   }
 
+  get #age(): number {
+    return this.#now() - this.#readAt;
+  }
+
+  get #isUsable(): boolean {
+    return this.#age < usableMs;
+  }
+
   async #ask(): Promise<void> {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(late.reject, maxWaitMs);
     try {
-      this.#names = new Set(remoteNames(await Promise.race([this.#read(), late.promise])));
-      this.#readAt = this.#now();
-    } catch {
-      // What was known stays, and the next request asks again.
-    } finally {
-      clearTimeout(timer);
+      const askedAt = this.#now();
+      this.#names = new Set(remoteNames(await this.#options.read()));
+      this.#readAt = askedAt;
+      this.#hasFailed = false;
+    } catch (error) {
+      if (!this.#hasFailed) this.#options.onFailure(error);
+      this.#hasFailed = true;
     }
   }
+}
+
+/** Waits for a promise that does not reject, for so many milliseconds at most. */
+async function atMost(promise: Promise<void>, milliseconds: number): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, milliseconds);
+  await Promise.race([promise, late.promise]);
+  clearTimeout(timer);
 }

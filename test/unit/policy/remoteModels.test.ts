@@ -4,6 +4,7 @@ import type { ListedModel } from '../../../src/guard/policy/lists.ts';
 import { listedModels, RemoteModels } from '../../../src/guard/policy/remoteModels.ts';
 
 const maxAgeMs = 10_000;
+const usableMs = 300_000;
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
 const remote = (...names: string[]): readonly ListedModel[] => names.map((name) => ({ names: [name], remote: true }));
 
@@ -14,7 +15,9 @@ function setUp(read: () => Promise<readonly ListedModel[]>) {
     clock.reads += 1;
     return read();
   };
-  return { clock, models: new RemoteModels({ read: counted, maxAgeMs, now: () => clock.now }) };
+  const failures: unknown[] = [];
+  const onFailure = (error: unknown) => failures.push(error);
+  return { clock, failures, models: new RemoteModels({ read: counted, maxAgeMs, onFailure, now: () => clock.now }) };
 }
 
 test('SEC-9: an alias of a remote model is known once the list was read, in its short form', async () => {
@@ -61,38 +64,75 @@ test('a model that is gone from the list is remote no longer', async () => {
   );
 });
 
-test('when the list cannot be read, what was known stays, and the next request asks again', async () => {
+test('while the list cannot be read, an older one will do for five minutes, and every request asks again', async () => {
   let fails = false;
-  const { models, clock } = setUp(async () => {
+  const { models, clock, failures } = setUp(async () => {
     if (fails) throw new Error('down');
     return remote('a');
   });
+  assert.equal(await models.fresh(), true);
+  fails = true;
+  clock.now = usableMs - 1;
+  assert.equal(await models.fresh(), true);
+  assert.equal(await models.fresh(), true);
+  assert.equal(models.isRemote('a:latest'), true);
+  assert.equal(clock.reads, 3);
+  clock.now = usableMs;
+  assert.equal(await models.fresh(), false);
+  fails = false;
+  assert.equal(await models.fresh(), true);
+  assert.equal(failures.length, 1);
+});
+
+test('SEC-47: while no list was read yet, nothing is known', async () => {
+  let fails = true;
+  const { models, failures } = setUp(() => {
+    if (fails) throw new Error('down');
+    return Promise.resolve([]);
+  });
+  assert.equal(await models.fresh(), false);
+  assert.equal(await models.fresh(), false);
+  assert.equal(String(failures), 'Error: down');
+  fails = false;
+  assert.equal(await models.fresh(), true);
+});
+
+test('each failure after a list is told once', async () => {
+  let fails = true;
+  const { models, clock, failures } = setUp(async () => {
+    if (fails) throw new Error('down');
+    return [];
+  });
+  await models.fresh();
+  await models.fresh();
+  fails = false;
   await models.fresh();
   fails = true;
   clock.now = maxAgeMs;
   await models.fresh();
-  await models.fresh();
-  assert.equal(models.isRemote('a:latest'), true);
-  assert.equal(clock.reads, 3);
+  assert.equal(failures.length, 2);
 });
 
-test('a reader that throws at once is one that cannot read', async () => {
-  const { models } = setUp(() => {
-    throw new Error('down');
-  });
-  await models.fresh();
-  assert.equal(models.isRemote('a:latest'), false);
-});
-
-test('a list that does not come is waited for only so long', async (t) => {
+test('a list that does not come is waited for only so long when an older one will do', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { models, clock } = setUp(() => new Promise(() => {}));
+  let comes = true;
+  const { models, clock } = setUp(() => (comes ? Promise.resolve([]) : new Promise(() => {})));
+  await models.fresh();
+  comes = false;
+  clock.now = maxAgeMs;
   const waiting = models.fresh();
   t.mock.timers.tick(2_000);
+  assert.equal(await waiting, true);
+});
+
+test('the age of a list counts from when it was asked for', async () => {
+  const list = Promise.withResolvers<readonly ListedModel[]>();
+  const { models, clock } = setUp(() => list.promise);
+  const waiting = models.fresh();
+  clock.now = maxAgeMs;
+  list.resolve([]);
   await waiting;
-  const again = models.fresh();
-  t.mock.timers.tick(2_000);
-  await again;
+  await models.fresh();
   assert.equal(clock.reads, 2);
 });
 
