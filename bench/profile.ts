@@ -9,6 +9,7 @@ import { saturate, target } from './load.ts';
 import type { RunningProxy } from './proxies.ts';
 import { signIn } from './rounds.ts';
 import type { Bench, Row } from './row.ts';
+import { policyFolder, policyTarget } from './rows/policy.ts';
 import { streamLoad } from './rows/streams.ts';
 
 type Load = NonNullable<Row['profile']>;
@@ -44,6 +45,7 @@ const loads: Readonly<Record<Load, (bench: Bench, proxy: RunningProxy) => Promis
   cold: (_bench, proxy) => Promise.all(Array.from({ length: 32 }, () => get(proxy.url, proxy.authorization))),
   handshakes: (bench, proxy) => connectAgain(bench, proxy, 'full', bench.quick ? 2 : 5),
   'tls-requests': (bench, proxy) => saturate(bench, target(proxy), bench.quick ? 2 : 5),
+  policy: (bench, proxy) => saturate(bench, policyTarget(proxy), bench.quick ? 2 : 5),
 };
 
 const encrypted: ReadonlySet<Load> = new Set<Load>(['handshakes', 'tls-requests']);
@@ -58,6 +60,7 @@ export async function profileGuard(bench: Bench, load: Load, build: boolean): Pr
   const proxy = await bench.proxies.start('guard', {
     env,
     tls: encrypted.has(load),
+    ...(load === 'policy' && { data: await policyFolder(bench, { concurrency: 1_024 }) }),
     cli: build ? await readableBuild(await bench.processes.folder('build')) : bench.proxies.cli,
   });
   let from = 0;

@@ -53,7 +53,7 @@ export interface Row {
   readonly method: string;
   readonly budgets: readonly Budget[];
   /** The load under which a CPU profile explains a missed budget. */
-  readonly profile?: 'requests' | 'streams' | 'cold' | 'handshakes' | 'tls-requests';
+  readonly profile?: 'requests' | 'streams' | 'cold' | 'handshakes' | 'tls-requests' | 'policy';
   measure(bench: Bench): Promise<Measurement>;
 }
 

@@ -1,6 +1,6 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type LoadResult, saturate, target } from '../load.ts';
+import { type LoadResult, saturate, type Target, target } from '../load.ts';
 import type { RunningProxy } from '../proxies.ts';
 import { alternate, column, signIn } from '../rounds.ts';
 import type { Bench, Measurement, Row } from '../row.ts';
@@ -22,7 +22,7 @@ export const policy: Row = {
   budgets: [
     { name: 'over gate', what: 'requests/s with the policy over without', sense: 'at least', limit: 0.9, unit: '×' },
   ],
-  profile: 'requests',
+  profile: 'policy',
   measure,
 };
 
@@ -54,15 +54,17 @@ async function measure(bench: Bench): Promise<Measurement> {
   if (!proxies.kinds.includes('guard')) return { samples: {}, tables: [], notes: [] };
   const running = new Map<Contender, RunningProxy>();
   try {
-    const all = await proxies.start('guard', { data: await folder(bench, 32) });
+    const all = await proxies.start('guard', { data: await policyFolder(bench, { concurrency: 32 }) });
     running.set('gate', all).set('policy', all);
-    running.set('policy, 4 at once', await proxies.start('guard', { data: await folder(bench, 4) }));
+    running.set(
+      'policy, 4 at once',
+      await proxies.start('guard', { data: await policyFolder(bench, { concurrency: 4 }) }),
+    );
     for (const proxy of new Set(running.values())) await signIn(proxy);
     const load = async (contender: Contender, seconds: number): Promise<LoadResult> => {
       const proxy = running.get(contender);
       if (proxy === undefined) throw new Error('unreachable: all were started');
-      const path = contender === 'gate' ? `/api/blobs/sha256:${'0'.repeat(64)}` : '/api/generate';
-      return saturate(bench, { ...target(proxy, proxy.bearer), post: { path, body } }, seconds);
+      return saturate(bench, contender === 'gate' ? gateTarget(proxy) : policyTarget(proxy), seconds);
     };
     for (const contender of contenders) await load(contender, quick ? 1 : 2);
     const samples = await alternate(
@@ -99,8 +101,18 @@ async function measure(bench: Bench): Promise<Measurement> {
   }
 }
 
+/** A request whose body is read and checked, by API key. */
+export function policyTarget(proxy: RunningProxy): Target {
+  return { ...target(proxy, proxy.bearer), post: { path: '/api/generate', body } };
+}
+
+/** The same body to a route that does not read it. */
+function gateTarget(proxy: RunningProxy): Target {
+  return { ...target(proxy, proxy.bearer), post: { path: `/api/blobs/sha256:${'0'.repeat(64)}`, body } };
+}
+
 /** A data folder whose user is an admin with everything that a policy can say. */
-async function folder(bench: Bench, concurrency: number): Promise<string> {
+export async function policyFolder(bench: Bench, { concurrency }: { readonly concurrency: number }): Promise<string> {
   const path = await bench.processes.folder('policy');
   await cp(bench.proxies.data, path, { recursive: true });
   const file = join(path, 'users.json');

@@ -56,9 +56,9 @@ export class Workbench {
   }
 
   /** Opens the palette and types `title`, without running anything. */
-  async palette(title: string): Promise<void> {
+  async palette(title: string, timeout?: number): Promise<void> {
     await this.page.keyboard.press('F1');
-    await this.quickField.fill(`>${title}`);
+    await this.quickField.fill(`>${title}`, { ...(timeout !== undefined && { timeout }) });
   }
 
   /**
@@ -67,14 +67,14 @@ export class Workbench {
    */
   async command(title: string): Promise<void> {
     for (let tries = 1; ; tries++) {
-      await this.palette(title);
-      const last = tries === paletteTries;
-      const chosen = this.quickRows(title)
-        .first()
-        .click(last ? {} : { timeout: paletteMs })
-        .then(() => true);
-      if (last ? await chosen : await chosen.catch(() => false)) return;
-      await this.dismiss();
+      try {
+        await this.palette(title, paletteMs);
+        await this.quickRows(title).first().click({ timeout: paletteMs });
+        return;
+      } catch (error) {
+        if (tries === paletteTries) throw error;
+        await this.dismiss();
+      }
     }
   }
 
