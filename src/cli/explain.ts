@@ -14,7 +14,7 @@ export interface ExplainPorts {
 
 /**
  * `ollama-guard explain`: yes or no, what the caller would be told, and the rules that were asked, the one that decided
- * last.
+ * last. Somebody who is no user may sign in by token; that takes the role of `question`.
  *
  * @returns whether it is a yes.
  */
@@ -24,7 +24,8 @@ export async function explainAccess(
   json: boolean,
 ): Promise<boolean> {
   const resolved = resolvePolicy((await policy.read()) ?? {});
-  const explanation = explain(resolved, await file.read(), { ...question, now: Date.now() });
+  const users = await file.read();
+  const explanation = explain(resolved, users, { ...question, now: Date.now() });
   const { allowed, refusal, rules } = explanation;
   const told = refusal && { status: refusalStatus(refusal), message: refusalMessage(refusal) };
   if (json) {
@@ -34,5 +35,11 @@ export async function explainAccess(
   terminal.out(allowed ? 'yes' : 'no');
   if (told !== undefined) terminal.out(`${told.status} ${told.message}`);
   for (const { place, says } of rules) terminal.out(`${place}: ${says}`);
+  const isUnknown = question.role === undefined && !users.some(({ name }) => name === question.user);
+  if (refusal === 'unauthenticated' && isUnknown) {
+    terminal.say(
+      `There is no user ${question.user}. For somebody who signs in by token, name a role with --role ROLE.`,
+    );
+  }
   return allowed;
 }

@@ -2,7 +2,7 @@ import { CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
 import { GuardError } from '../guard/errors.ts';
 import { createProgram } from './program.ts';
-import { processTerminal } from './terminal.ts';
+import { outliveReaders, processTerminal } from './terminal.ts';
 import { UsageError } from './usageError.ts';
 
 /** 0, 1 for a failure, 2 for a command that was called wrongly. */
@@ -13,6 +13,7 @@ function exitCode(error: unknown): number {
 
 /** Runs the command line; errors become one sentence and an exit code. */
 export async function main(): Promise<void> {
+  outliveReaders();
   try {
     await createProgram(processTerminal, packageJson.version).parseAsync();
   } catch (error) {

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { modelGlob } from '../guard/policy/policyDocument.ts';
+import { parseWholeNumber } from '../guard/policy/wholeNumber.ts';
 import { parseDuration } from '../guard/share/duration.ts';
 import { defaultDataFolder } from './dataFolder.ts';
 
@@ -19,8 +20,9 @@ export function parseListen(text: string): Listen {
 
 /** A whole number above zero. */
 export function parsePositive(text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Write a whole number above 0.');
-  return Number(text);
+  const number = parseWholeNumber(text);
+  if (number === undefined) throw new InvalidArgumentError('Write a whole number above 0, of up to 15 digits.');
+  return number;
 }
 
 /** A TCP port. */

@@ -1,6 +1,7 @@
 import type { User } from '../guard/identity/users.ts';
 import { type Policy, type Role, resolvePolicy } from '../guard/policy/policy.ts';
 import type { Clamps } from '../guard/policy/policyDocument.ts';
+import { valueWords } from '../guard/policy/valueWords.ts';
 import { limitWords, modelWords } from './accessWords.ts';
 import type { PolicyFile } from './policyFile.ts';
 import type { Terminal } from './terminal.ts';
@@ -54,7 +55,7 @@ function roleWords({
     can.join(', ') || 'nothing',
     ...modelWords({ ...(allow.includes('*') ? {} : { allow }), deny }),
     ...(cloud ? ['models of ollama.com'] : []),
-    ...clampWords(clamps),
+    ...clampWords(clamps, can),
     ...limitWords(limits),
     ...limitWords(limitsPerKey).map((words) => `${words} per key`),
     ...(priority === 0 ? [] : [`priority ${priority}`]),
@@ -62,14 +63,8 @@ function roleWords({
   ];
 }
 
-function clampWords(clamps: Clamps): readonly string[] {
-  return Object.entries(clamps).map(([name, value]) => `${name} ${valueWords(value)}`);
-}
-
-function valueWords(value: Clamps[keyof Clamps]): string {
-  if (Array.isArray(value)) return value.join(', ') || 'none';
-  if (typeof value !== 'object') return String(value);
-  return Object.entries(value)
-    .map(([name, bound]) => `${name} ${bound}`)
-    .join(', ');
+/** Who may not upload is held to nothing there. */
+function clampWords({ uploadBytes, ...others }: Clamps, can: Role['can']): readonly string[] {
+  const held = can.includes('manage') && uploadBytes !== undefined ? { ...others, uploadBytes } : others;
+  return Object.entries(held).map(([name, value]) => `${name} ${valueWords(value)}`);
 }

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GuardError, systemErrorCode } from '../guard/errors.ts';
@@ -54,12 +54,19 @@ export class PolicyFile {
     return followFile(this.path, look, onProblem);
   }
 
-  #readText(): Promise<string | undefined> {
-    return readFile(this.path, 'utf8').catch((error: unknown) => {
-      if (systemErrorCode(error) === 'ENOENT') return undefined;
+  async #readText(): Promise<string | undefined> {
+    try {
+      return await readFile(this.path, 'utf8');
+    } catch (error) {
+      // A link whose target is away is not a policy that was taken back: nobody gets more than before for it.
+      if (systemErrorCode(error) === 'ENOENT' && !(await isLink(this.path))) return undefined;
       throw dataUnavailable(this.path, error);
-    });
+    }
   }
+}
+
+async function isLink(path: string): Promise<boolean> {
+  return (await lstat(path).catch(() => undefined))?.isSymbolicLink() ?? false;
 }
 
 /**

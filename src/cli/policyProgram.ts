@@ -30,6 +30,7 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
   program
     .command('explain <user> <method> <path> [model]')
     .description('say whether a user may do something, and by which rules; ends with 1 for no')
+    .option('--role <role>', 'of somebody who signs in by a token that gives this role, and is no user')
     .option('--json', 'as JSON')
     .addOption(dataOption())
     .action(
@@ -38,11 +39,12 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
         method: string,
         path: string,
         model: string | undefined,
-        { data, json }: DataOption & { json?: true },
+        { data, json, role }: DataOption & { json?: true; role?: string },
       ) => {
         const folder = await openDataFolder(data);
         const ports = { file: new UsersFile(folder), policy: PolicyFile.in(folder), terminal };
-        const question = { user, method: method.toUpperCase(), path, ...(model !== undefined && { model }) };
+        const named = { ...(model !== undefined && { model }), ...(role !== undefined && { role }) };
+        const question = { user, method: method.toUpperCase(), path, ...named };
         if (!(await explainAccess(ports, question, json === true))) process.exitCode = 1;
       },
     );

@@ -1,23 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { GuardError, systemErrorCode } from '../guard/errors.ts';
-import { type AuthorizedKey, formatAuthorizedKeys, parseAuthorizedKeys } from '../guard/identity/authorizedKeys.ts';
+import { formatAuthorizedKeys, parseAuthorizedKeys } from '../guard/identity/authorizedKeys.ts';
+import { editsOf, planKeyImport } from '../guard/identity/keyImport.ts';
 import { createPublicKeyRecord, insertPublicKey, removePublicKey } from '../guard/identity/publicKey.ts';
-import { addUser, findUser, isTaken, type User } from '../guard/identity/users.ts';
+import { applyEdit } from '../guard/identity/userEdit.ts';
+import { findUser } from '../guard/identity/users.ts';
 import { inEnglish } from '../guard/message.ts';
+import { oneLine } from '../guard/share/quote.ts';
 import { demandRole } from './roles.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usageError.ts';
 import type { UserCommandPorts } from './users.ts';
-import { counted, printable } from './words.ts';
-
-/** What comes of keys that are imported. */
-export interface ImportedKeys {
-  readonly users: readonly User[];
-  readonly newKeys: number;
-  readonly newUsers: number;
-  /** A sentence for each key that was left out. */
-  readonly leftOut: readonly string[];
-}
+import { counted } from './words.ts';
 
 /** `ollama-guard user pubkey NAME FILE`. */
 export async function publicKeyAdd({ file, terminal }: UserCommandPorts, name: string, path: string): Promise<void> {
@@ -30,7 +24,7 @@ export async function publicKeyAdd({ file, terminal }: UserCommandPorts, name: s
 /** `ollama-guard user pubkey NAME --list`. */
 export async function publicKeyList({ file, terminal }: UserCommandPorts, name: string): Promise<void> {
   for (const { id, label, createdAt } of findUser(await file.read(), name).publicKeys ?? []) {
-    terminal.out([id, printable(label), createdAt].join('\t'));
+    terminal.out([id, oneLine(label), createdAt].join('\t'));
   }
 }
 
@@ -51,48 +45,21 @@ export async function publicKeysImport(
 ): Promise<void> {
   await demandRole(policy, role);
   const { entries, problems } = parseAuthorizedKeys(await textIn(path, terminal));
-  let imported = withKeys([], [], role);
+  let plan = planKeyImport([], []);
   await file.update((users) => {
-    imported = withKeys(users, entries, role);
-    return imported.users;
+    plan = planKeyImport(users, entries);
+    return editsOf(plan, role).reduce(applyEdit, users);
   });
+  const { newUsers, newKeys, leftOut } = plan;
   for (const { line, reason } of problems) terminal.say(`Line ${line} was left out. ${inEnglish(reason)}`);
-  for (const sentence of imported.leftOut) terminal.say(sentence);
-  terminal.say(`Added ${counted(imported.newKeys, 'public key')} and ${counted(imported.newUsers, 'user')}.`);
+  for (const sentence of leftOut) terminal.say(inEnglish(sentence));
+  terminal.say(`Added ${counted(newKeys.length, 'public key')} and ${counted(newUsers.length, 'user')}.`);
 }
 
 /** `ollama-guard user pubkeys export`. */
 export async function publicKeysExport({ file, terminal }: UserCommandPorts): Promise<void> {
   const text = formatAuthorizedKeys(await file.read());
   if (text !== '') terminal.out(text.trimEnd());
-}
-
-/** The users with the keys of a file, and with whom it names and nobody has added yet. */
-export function withKeys(users: readonly User[], entries: readonly AuthorizedKey[], role: string): ImportedKeys {
-  let after = users;
-  let newKeys = 0;
-  const leftOut: string[] = [];
-  for (const { user: name, blob, label } of entries) {
-    const holder = after.find(({ publicKeys }) => publicKeys?.some((key) => key.blob === blob));
-    if (holder !== undefined && holder.name === name) continue;
-    const problem = holder ? `it is of user ${holder.name} already` : nameProblem(after, name);
-    if (problem !== undefined) {
-      leftOut.push(
-        `The key ${JSON.stringify(printable([name, label].filter(Boolean).join(' ')))} was left out: ${problem}.`,
-      );
-    } else if (name !== undefined) {
-      const present = isTaken(after, name) ? after : addUser(after, name, role);
-      after = insertPublicKey(present, name, createPublicKeyRecord(`ssh-ed25519 ${blob}`, label));
-      newKeys += 1;
-    }
-  }
-  return { users: after, newKeys, newUsers: after.length - users.length, leftOut };
-}
-
-function nameProblem(users: readonly User[], name: string | undefined): string | undefined {
-  if (name === undefined) return 'no user name stands after it';
-  const isWrittenOtherwise = isTaken(users, name) && !users.some((user) => user.name === name);
-  return isWrittenOtherwise ? 'there is a user of that name written otherwise' : undefined;
 }
 
 /** @throws UsageError for a file that cannot be read. */

@@ -22,6 +22,18 @@ export const processTerminal: Terminal = {
   },
 };
 
+/**
+ * Lets a command go on to its end, and to its exit code, when whoever reads what it prints has gone: `… | head -1`. What
+ * is under way, such as a change of a file, is not left half done.
+ */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+}
+
 /** The password on standard input: all of it but one line end. */
 export async function readPassword(terminal: Terminal): Promise<string> {
   return (await terminal.readInput()).replace(/\r?\n$/, '');

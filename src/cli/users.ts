@@ -4,7 +4,9 @@ import {
   addApiKey,
   addUser,
   changeUser,
+  createBarredUser,
   findUser,
+  insertUser,
   isExpired,
   isTaken,
   removeUser,
@@ -31,9 +33,6 @@ export interface UserCommandPorts {
 
 /** Where a password comes from: `generate` prints a new one, `stdin` reads one, `hash` reads a bcrypt hash. */
 export type PasswordSource = 'generate' | 'stdin' | 'hash';
-
-/** Of a name that is there to be let in by nothing. */
-const leastRole = 'viewer';
 
 /**
  * `ollama-guard user add`.
@@ -89,7 +88,7 @@ export async function userDisable({ file, policy, terminal }: UserCommandPorts, 
   let isNew = false;
   await file.update((users) => {
     isNew = mayHaveToken && !isTaken(users, name);
-    return changeUser(isNew ? addUser(users, name, leastRole) : users, name, { disabled: true });
+    return isNew ? insertUser(users, createBarredUser(name)) : changeUser(users, name, { disabled: true });
   });
   terminal.say(
     isNew

@@ -7,8 +7,3 @@ export function moment(time: string): string {
 export function counted(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
-
-/** What somebody else wrote, without what a terminal would take for a command or for another line. */
-export function printable(text: string): string {
-  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '');
-}

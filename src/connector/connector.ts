@@ -94,12 +94,14 @@ export class Connector {
       return;
     }
     const { body } = decision.route;
-    const bodyRefusal = bodyProblem(req, body, this.#config.maxBodyBytes);
+    // How large an upload may be is the endpoint's to say.
+    const maxBodyBytes = body === 'blob' ? Number.POSITIVE_INFINITY : this.#config.maxBodyBytes;
+    const bodyRefusal = bodyProblem(req, body, maxBodyBytes);
     if (bodyRefusal !== undefined) {
       refuse(res, bodyRefusal, path);
       return;
     }
-    this.#endpoint.forward(req, res, { path, body });
+    this.#endpoint.forward(req, res, { path, body, maxBodyBytes });
   }
 }
 

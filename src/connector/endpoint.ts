@@ -37,7 +37,7 @@ interface DeadEnd {
 }
 
 /** What a request is forwarded by. */
-type Errand = Pick<Forwarding, 'path' | 'body'>;
+type Errand = Pick<Forwarding, 'path' | 'body' | 'maxBodyBytes'>;
 
 /**
  * A joined endpoint, as the connector sees it: at which of its addresses it is reached, and how it gets on. Nothing is

@@ -41,6 +41,7 @@ const refusals = {
     "This runs on ollama.com, on the owner's account, and your role does not permit it. Ask the owner of this endpoint.",
   ],
   'registry-not-permitted': [403, 'Models of this registry are not permitted here. Ask the owner of this endpoint.'],
+  'insecure-not-permitted': [403, 'Pulling or pushing without encryption is not permitted here. Leave "insecure" out.'],
   'unload-not-permitted': [403, 'This model is shared, and your role does not permit unloading it.'],
   'over-clamp': [403, 'The request asks for more than your role permits: context, answer length, images or an option.'],
   'signature-over-http': [403, 'Signed requests are taken over https alone, or on the computer of the endpoint.'],
@@ -59,6 +60,10 @@ const refusals = {
   'too-many-requests': [429, 'You have made as many requests as you may for now. Wait, then try again.'],
   'too-many-at-once': [429, 'You have as many requests under way as you may. Wait for one to end.'],
   'too-many-tokens': [429, 'You have used the tokens that you may use for now. Wait, then try again.'],
+  'tokens-held': [
+    429,
+    'Your requests under way may use all the tokens that are left to you. Wait for one to end, or bound the answer (max_tokens, num_predict).',
+  ],
   'too-many-bodies': [429, 'This endpoint is reading as many requests as it can hold. Try again shortly.'],
   'queue-full': [429, 'Too many requests are waiting for this endpoint. Try again shortly.'],
   'too-busy': [429, 'Too many sign-ins are being checked right now. Try again shortly.'],
@@ -147,6 +152,9 @@ function wordsFor({ headers }: IncomingMessage, code: RefusalCode): RefusalCode 
   return code === 'unauthenticated' && isCommandLine ? 'not-signed' : code;
 }
 
+/** In seconds: when a 429 may be over that does not say so. */
+const shortly = 1;
+
 /** The rest of a refused request is read and thrown away for this long, in milliseconds. */
 const discardMs = 10_000;
 
@@ -164,7 +172,8 @@ export function refuse(res: ServerResponse, code: RefusalCode, path: string, det
   res.setHeader('content-length', Buffer.byteLength(body));
   res.setHeader('cache-control', 'no-store');
   if (res.statusCode === 401) res.setHeader('www-authenticate', challenge);
-  if (details.retryAfter !== undefined) res.setHeader('retry-after', Math.max(1, Math.ceil(details.retryAfter)));
+  const retryAfter = details.retryAfter ?? (res.statusCode === 429 ? shortly : undefined);
+  if (retryAfter !== undefined) res.setHeader('retry-after', Math.max(1, Math.ceil(retryAfter)));
   if (details.allow !== undefined) res.setHeader('allow', details.allow);
   for (const [name, value] of Object.entries(details.headers ?? {})) res.setHeader(name, value);
   if (details.close) res.setHeader('connection', 'close');

@@ -1,13 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { Admission, type Permit } from './admission/admission.ts';
-import { queueView } from './admission/queueView.ts';
-import type { Caller } from './admission/types.ts';
+import { Admission } from './admission/admission.ts';
+import { type QueueViewer, queueView } from './admission/queueView.ts';
+import { watchReader } from './admission/slowReader.ts';
 import { type RefusalCode, type RefusalDetails, refuse } from './answers.ts';
-import { BodyBudget } from './body/budget.ts';
-import { editBody } from './body/edits.ts';
-import { readForm } from './body/form.ts';
-import { readBody } from './body/readBody.ts';
+import { Checks, needsChecks, type Sending } from './checks.ts';
 import type { GuardConfig } from './config.ts';
 import { plainAddress } from './entry/address.ts';
 import { bodyProblem, hasBody } from './entry/body.ts';
@@ -19,24 +16,22 @@ import { allowOrigin, answerPreflight, isForeignPage, isPreflight } from './entr
 import { pipelineProblem } from './entry/pipelining.ts';
 import { canonicalPath } from './entry/target.ts';
 import { httpsAddress } from './entry/toHttps.ts';
-import { createForward, type Forward, type Forwarding } from './forward/forward.ts';
+import { createForward, type Forward } from './forward/forward.ts';
 import type { Authenticator, Identity } from './identity/authenticator.ts';
 import { readCredential } from './identity/credentials.ts';
 import type { User } from './identity/users.ts';
 import type { JoinPages } from './join/joinPages.ts';
 import { isForJoinPage } from './join/origin.ts';
 import { methodsOf, sendPage } from './join/pages.ts';
-import { checkBody } from './policy/checkBody.ts';
-import { filterList, type ListedModel, type ListMember, seesAll } from './policy/lists.ts';
-import { judgeModel, judgePath } from './policy/models.ts';
-import { boundOutput } from './policy/outputFields.ts';
-import { type Access, accessOf, decideRoute, type Policy } from './policy/policy.ts';
+import { type PublicAnswer, publicAnswer, queueMethods, queuePath } from './ownPaths.ts';
+import type { ListedModel } from './policy/lists.ts';
+import { judgeModel } from './policy/models.ts';
+import { accessOf, decideRoute, type Policy } from './policy/policy.ts';
 import { RemoteModels } from './policy/remoteModels.ts';
 import { type Route, routesOf } from './routes.ts';
 import type { EndpointTls } from './tls/certificate.ts';
 import type { Reporter } from './usage/events.ts';
 import { watchTokens } from './usage/tokenCounter.ts';
-import { assumedOutputTokens, estimateTokens } from './usage/tokens.ts';
 import type { ActivityTracker, RequestTrack } from './usage/tracker.ts';
 
 /** What the gate works with. */
@@ -60,15 +55,11 @@ export interface GatePorts {
 /** How old what is known of models that run elsewhere may be, in milliseconds. */
 const remoteModelsAgeMs = 10_000;
 
-/** Bodies in memory at once, in the largest body that is allowed: for one user, and for all. */
-const bodiesPerUser = 4;
-const bodiesInAll = 8;
-
 /** Says what a request asked too much of. */
 const clampedHeader = 'ollama-guard-clamped';
 
-/** Where the queue is shown. */
-const queuePath = '/_guard/queue';
+/** How long an answer may wait for its reader before another request is sent in its place, in milliseconds. */
+const readerPatienceMs = 10_000;
 
 /** The steps of a request's way, strung together. Whatever no step says yes to is refused. */
 export class Gate {
@@ -77,7 +68,7 @@ export class Gate {
   readonly #forward: Forward;
   readonly #admission: Admission;
   readonly #remoteModels: RemoteModels;
-  readonly #bodies: BodyBudget;
+  readonly #checks: Checks;
   readonly #isOwnHost: (host: string) => boolean;
   readonly #origins: ReadonlySet<string>;
   /** Requests that were let in, also while they wait. */
@@ -99,12 +90,15 @@ export class Gate {
       onFailure: (error) =>
         ports.reporter.add({ type: 'error', message: `Ollama's models cannot be listed: ${error}` }),
     });
-    this.#bodies = new BodyBudget({ total: bodiesInAll * maxBodyBytes, perHolder: bodiesPerUser * maxBodyBytes });
+    this.#checks = new Checks({ admission: this.#admission, remoteModels: this.#remoteModels, maxBodyBytes });
     this.#isOwnHost = createHostRule(tls.mode === 'acme' ? [...allowedHosts, tls.domain] : allowedHosts);
     this.#origins = new Set(config.allowedOrigins);
   }
 
-  /** Replaces the policy. Applies to the next request; those that were let in go on by the one before. */
+  /**
+   * Replaces the policy. Roles apply to the next request: those that were let in keep what theirs said then. The numbers
+   * of the queue hold at once, for those that wait too.
+   */
   setPolicy(policy: Policy): void {
     this.#policy = policy;
     this.#admission.setPolicy(policy.queue);
@@ -138,9 +132,10 @@ export class Gate {
     const startedAt = performance.now();
     const path = canonicalPath(req.url ?? '');
     const address = plainAddress(req.socket.remoteAddress ?? '');
-    const request: Request = { req, res, path: path ?? '', address, startedAt };
+    const request: Request = { req, res, path: path ?? '', address, startedAt, identity: undefined, isQuiet: false };
     req.on('error', () => res.destroy());
     res.on('error', () => res.destroy());
+    res.once('close', () => this.#report(request));
 
     const problem = this.#entryProblem(req, path) ?? pipelineProblem(req, res);
     const elsewhere = problem === 'plain-http' ? httpsAddress(req, request.path) : undefined;
@@ -156,7 +151,7 @@ export class Gate {
     if (isEncrypted(req.socket) && staysEncrypted(this.#ports.tls(), req.headers.host)) {
       res.setHeader('strict-transport-security', strictTransport);
     }
-    const own = ownAnswer(req, request.path);
+    const own = isPreflight(req) ? 'preflight' : publicAnswer(req.method ?? '', request.path);
     if (own !== undefined) {
       this.#answerOwn(request, own);
       return;
@@ -208,17 +203,18 @@ export class Gate {
   }
 
   /** Preflights, the CLI's heartbeat and the guard's own health: answered here, to everyone, and without a body. */
-  #answerOwn(request: Request, own: OwnAnswer): void {
+  #answerOwn(request: Request, own: PublicAnswer | 'preflight'): void {
     const { req, res } = request;
     if (hasBody(req)) {
       this.#refuse(request, 'unexpected-body', { close: true });
       return;
     }
+    request.isQuiet = true;
     if (own === 'preflight') {
       answerPreflight(req, res);
       return;
     }
-    const { type, body } = ownAnswers[own];
+    const { type, body } = publicAnswers[own];
     sendOwn(res, type, body);
   }
 
@@ -235,181 +231,119 @@ export class Gate {
       return;
     }
     const { page, redeemed } = outcome;
+    request.isQuiet = redeemed === undefined;
+    request.identity = redeemed;
     sendPage(res, page);
     if (redeemed === undefined) return;
     const { user, keyId } = redeemed;
     this.#ports.reporter.add({ type: 'invite-redeemed', user: user.name, keyId, address });
-    this.#reportRequest(request, redeemed);
   }
 
   /** Policy decides on the route, by the headers alone. What is not read and waits for nothing goes on at once. */
   #admit(request: Request, identity: Identity): void {
     const { req, res, path, address } = request;
     const { user, keyId, publicKeyId } = identity;
+    request.identity = identity;
     for (const id of [user.id, keyId, publicKeyId]) if (id !== undefined) this.#ports.reporter.used(id);
     this.#ports.activity.signedIn(req.socket, user.name, address);
     if (!this.#ports.isSharedWith(identity, req)) {
-      this.#refuse(request, 'not-shared', {}, identity);
+      this.#refuse(request, 'not-shared');
       return;
     }
     const access = accessOf(this.#policy, user);
     if (path === queuePath) {
-      this.#answerQueue(request, identity, access);
+      this.#answerQueue(request, { userId: user.id, seesAll: access.can.includes('manage') });
       return;
     }
     const decision = decideRoute(access.can, req.method ?? '', path);
     if ('refusal' in decision) {
       const { refusal, allow } = decision;
-      this.#refuse(request, refusal, allow === undefined ? {} : { allow }, identity);
+      this.#refuse(request, refusal, allow === undefined ? {} : { allow });
       return;
     }
     const { route } = decision;
-    const problem = bodyProblem(req, route.body, this.#config.maxBodyBytes);
+    const maxBodyBytes = route.body === 'blob' ? (access.clamps.uploadBytes ?? 0) : this.#config.maxBodyBytes;
+    const problem = bodyProblem(req, route.body, maxBodyBytes);
     if (problem !== undefined) {
-      this.#refuse(request, problem, {}, identity);
+      this.#refuse(request, problem);
       return;
     }
-    const entered: Entered = { ...request, identity, access, route };
     this.#live.set(res, identity);
     res.once('close', () => this.#live.delete(res));
-    if (needsCheck(entered)) this.#check(entered).catch((error: unknown) => this.#fail(request, error));
-    else this.#send(entered, this.#begin(entered), {});
+    // It may make an alias of a model of ollama.com.
+    if (route.needs === 'manage') res.once('close', this.#remoteModels.change());
+    const begin = () => this.#begin(request, user);
+    if (!needsChecks({ route, access })) {
+      this.#send(request, route, { track: begin(), maxBodyBytes });
+      return;
+    }
+    const checking = this.#checks.run({ req, res, path, identity, access, route, begin });
+    checking
+      .then((checked) => {
+        if (checked === undefined || res.destroyed) return;
+        if ('send' in checked)
+          this.#send(request, route, { ...checked.send, track: checked.send.track ?? begin(), maxBodyBytes });
+        else this.#refuse(request, checked.refusal, { ...checked.details, close: endsConnection.has(checked.refusal) });
+      })
+      .catch((error: unknown) => this.#fail(request, error));
   }
 
-  /** Limits, the body, the policy on what it says, and a turn; then it is sent. */
-  async #check(entered: Entered): Promise<void> {
-    const { req, res, path, access, route, identity } = entered;
-    const permit = route.needs === 'infer' ? await this.#admission.begin(callerOf(identity, access)) : undefined;
-    if (permit !== undefined && 'refusal' in permit) {
-      this.#refuse(entered, permit.refusal, permit.details, identity);
-      return;
-    }
-    const hold = this.#bodies.hold(identity.user.id);
-    const over = () => {
-      hold.release();
-      permit?.charge.closed(res.writableEnded);
-    };
-    if (res.destroyed) {
-      over();
-      return;
-    }
-    res.once('close', over);
-    const isKnown = access.cloud || (await this.#remoteModels.fresh());
-    // What begins now would wait for ever for a close that has been.
-    if (res.destroyed) return;
-    if (!isKnown) {
-      this.#refuse(entered, 'upstream-down', {}, identity);
-      return;
-    }
-    const isRemote = (name: string) => this.#remoteModels.isRemote(name);
-    if (route.names === 'path') {
-      const verdict = judgePath(access, path, isRemote);
-      if (verdict.allowed) this.#send(entered, this.#begin(entered), {});
-      else this.#refuse(entered, verdict.refusal, {}, identity);
-      return;
-    }
-    if (route.lists !== undefined) {
-      this.#send(entered, this.#begin(entered), { rewrite: this.#listRewriter(entered, route.lists) });
-      return;
-    }
-    const read = await (route.body === 'form' ? readForm : readBody)(req, res, {
-      maxBytes: this.#config.maxBodyBytes,
-      hold,
-    });
-    if (read === undefined || res.destroyed) return;
-    const headers = permit?.headers ?? {};
-    const outcome = 'refusal' in read ? read : checkBody(access, route, path, read, isRemote);
-    if ('refusal' in outcome) {
-      this.#refuse(entered, outcome.refusal, { headers }, identity);
-      return;
-    }
-    const { body, model, clamped } = outcome;
-    const track = this.#begin(entered);
-    if (model !== undefined) track.sawModel(model);
-    if (permit === undefined) {
-      this.#send(entered, track, { checked: body, clamped });
-      return;
-    }
-    const bounded = permit.limitsTokens ? editBody(body, boundOutput(path, body.facts, assumedOutputTokens)) : body;
-    const { prompt, output = assumedOutputTokens } = estimateTokens(path, bounded.facts);
-    const refused = await permit.turn({ prompt, output }, () => track.waits(() => permit.position));
-    if (res.destroyed) return;
-    if (refused !== undefined) {
-      this.#answerRefusal(entered, refused.refusal, refused.details);
-      return;
-    }
-    track.runs();
-    permit.charge.sent({ prompt, output });
-    this.#send(entered, track, { checked: bounded, clamped, permit });
-  }
-
-  #answerQueue(request: Request, identity: Identity, access: Access): void {
+  #answerQueue(request: Request, viewer: Omit<QueueViewer, 'now'>): void {
     const { req, res } = request;
-    if (req.method !== 'GET' && req.method !== 'HEAD') {
-      this.#refuse(request, 'method-not-allowed', { allow: 'GET, HEAD' }, identity);
+    if (!queueMethods.includes(req.method ?? '')) {
+      this.#refuse(request, 'method-not-allowed', { allow: queueMethods.join(', ') });
       return;
     }
     if (hasBody(req)) {
-      this.#refuse(request, 'unexpected-body', { close: true }, identity);
+      this.#refuse(request, 'unexpected-body', { close: true });
       return;
     }
-    const seesAll = access.can.includes('manage');
-    const view = queueView(this.#admission.queue, { userId: identity.user.id, seesAll, now: Date.now() });
+    const queue = this.#admission.queue(viewer.seesAll ? undefined : viewer.userId);
+    const view = queueView(queue, { ...viewer, now: Date.now() });
     sendOwn(res, 'application/json; charset=utf-8', JSON.stringify(view));
-    this.#reportRequest(request, identity);
   }
 
-  /** What a user sees of a list of models. */
-  #listRewriter({ path, access }: Entered, member: ListMember): (body: Buffer) => Buffer {
-    return (body) => {
-      if (path === '/api/tags') this.#remoteModels.learn(body);
-      return filterList(access, member, body, (name) => this.#remoteModels.isRemote(name));
-    };
-  }
-
-  /** Under way from here until the answer is over: counted, shown, and reported at its end. */
-  #begin(entered: Entered): RequestTrack {
-    const { req, res, path, address, identity } = entered;
+  /** Under way from here until the answer is over. */
+  #begin({ req, res, path, address }: Request, user: User): RequestTrack {
     this.#ports.reporter.begin();
     res.once('close', () => {
       this.#ports.reporter.end();
       this.#ports.onOver();
-      this.#reportRequest(entered, identity);
     });
-    return this.#ports.activity.begin(res, { user: identity.user.name, method: req.method ?? '', path, address });
+    return this.#ports.activity.begin(res, { user: user.name, method: req.method ?? '', path, address });
   }
 
-  #send(entered: Entered, track: RequestTrack, { permit, clamped = [], ...forwarding }: Sending): void {
-    const { req, res, path, route } = entered;
+  #send(
+    { req, res, path }: Request,
+    route: Route,
+    sending: Sending & { readonly track: RequestTrack; readonly maxBodyBytes: number },
+  ): void {
+    const { track, permit, clamped = [], ...forwarding } = sending;
     const headers = { ...permit?.headers, ...(clamped.length > 0 && { [clampedHeader]: clamped.join(', ') }) };
     this.#forward(req, res, {
       ...forwarding,
       path,
       body: route.body,
       headers,
-      onAnswer: (answer) => watchTokens(path, answer, track.sawTokens, permit?.charge.answering()),
+      onAnswer: (answer) => {
+        watchTokens(path, answer, track.sawTokens, permit?.charge.answering());
+        if (permit !== undefined) watchReader(answer, readerPatienceMs, () => permit.yield());
+      },
     });
   }
 
-  #refuse(request: Request, code: RefusalCode, details: RefusalDetails = {}, identity?: Identity): void {
-    this.#answerRefusal(request, code, details);
-    this.#reportRequest(request, identity);
-  }
-
-  #answerRefusal({ res, path }: Request, code: RefusalCode, details: RefusalDetails): void {
+  #refuse({ res, path }: Request, code: RefusalCode, details: RefusalDetails = {}): void {
     refuse(res, code, path, this.#stopping ? { ...details, close: true } : details);
   }
 
   /** Keeps the method, and is not to be remembered: the endpoint may do without encryption one day. */
-  #redirect(request: Request, location: string): void {
-    const { res } = request;
+  #redirect({ res }: Request, location: string): void {
     res.statusCode = 308;
     res.setHeader('location', location);
     res.setHeader('cache-control', 'no-store');
     res.setHeader('content-length', 0);
     res.setHeader('connection', 'close');
     res.end();
-    this.#reportRequest(request, undefined);
   }
 
   /** An error that nobody foresaw. */
@@ -418,12 +352,14 @@ export class Gate {
     this.#refuse(request, code);
   }
 
-  #reportRequest({ req, res, path, address, startedAt }: Request, identity: Identity | undefined): void {
+  /** What is over: the guard's own pages are not worth a line, nor is a stranger who left before an answer. */
+  #report({ req, res, path, address, startedAt, identity, isQuiet }: Request): void {
+    if (isQuiet || (identity === undefined && !res.headersSent)) return;
     this.#ports.reporter.add({
       type: 'request',
       method: req.method ?? '',
       // Anything else may hold what a stranger put there, a key pasted into a URL included.
-      path: routesOf(path).length > 0 || methodsOf(path) !== undefined ? path : '-',
+      path: isKnown(path) ? path : '-',
       status: res.statusCode,
       address,
       ...(identity && { user: identity.user.name }),
@@ -443,21 +379,16 @@ export class Gate {
 }
 
 /** Refusals after which nothing on the same connection can be trusted, or be of use. */
-const endsConnection: ReadonlySet<RefusalCode> = new Set(['bad-request', 'pipelined', 'plain-http']);
+const endsConnection: ReadonlySet<RefusalCode> = new Set(['bad-request', 'pipelined', 'plain-http', 'request-timeout']);
 
-/** What the guard answers itself, by path; the texts of both are public. */
-const ownAnswers = {
+/** The texts of both are public. */
+const publicAnswers: Readonly<Record<PublicAnswer, { readonly type: string; readonly body: string }>> = {
   heartbeat: { type: 'text/plain; charset=utf-8', body: '' },
   health: { type: 'application/json; charset=utf-8', body: '{"status":"ok"}' },
-} as const;
+};
 
-type OwnAnswer = keyof typeof ownAnswers | 'preflight';
-
-function ownAnswer(req: IncomingMessage, path: string): OwnAnswer | undefined {
-  if (isPreflight(req)) return 'preflight';
-  if (path === '/' && req.method === 'HEAD') return 'heartbeat';
-  const reads = req.method === 'GET' || req.method === 'HEAD';
-  return path === '/_guard/health' && reads ? 'health' : undefined;
+function isKnown(path: string): boolean {
+  return routesOf(path).length > 0 || methodsOf(path) !== undefined || path === queuePath;
 }
 
 /** A request on its way through the steps. */
@@ -469,38 +400,10 @@ interface Request {
   readonly address: string;
   /** By `performance.now()`. */
   readonly startedAt: number;
-}
-
-/** One that was let in, and what it may do. */
-interface Entered extends Request {
-  readonly identity: Identity;
-  readonly access: Access;
-  readonly route: Route;
-}
-
-/** What a request is sent with. */
-interface Sending extends Pick<Forwarding, 'checked' | 'rewrite'> {
-  readonly permit?: Permit;
-  readonly clamped?: readonly string[];
-}
-
-/** What cannot go on by its headers alone. */
-function needsCheck({ route, access }: Entered): boolean {
-  const { body, names, lists } = route;
-  return body === 'json' || body === 'form' || names === 'path' || (lists !== undefined && !seesAll(access));
-}
-
-/** Whose request it is, for limits and turns. */
-function callerOf({ user, keyId }: Identity, { limits, limitsPerKey, priority, weight }: Access): Caller {
-  return {
-    id: user.id,
-    name: user.name,
-    ...(keyId !== undefined && { keyId }),
-    limits,
-    limitsPerKey,
-    priority,
-    weight,
-  };
+  /** Known once it has signed in. */
+  identity: { readonly user: User } | undefined;
+  /** Left out of the log. */
+  isQuiet: boolean;
 }
 
 /** Answers with something of the guard's own. */

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
-import { isDeepStrictEqual } from 'node:util';
 import { createFailedLogins, type FailedLogins } from './admission/failedLogins.ts';
 import { endpointUrl, type GuardConfig, isLoopback, schemeOf } from './config.ts';
 import { canonicalAddress } from './entry/address.ts';
@@ -16,7 +15,7 @@ import { InviteDesk } from './join/inviteDesk.ts';
 import { JoinPages } from './join/joinPages.ts';
 import type { ListedModel } from './policy/lists.ts';
 import { resolvePolicy } from './policy/policy.ts';
-import type { PolicyDocument, TokenIssuer } from './policy/policyDocument.ts';
+import type { PolicyDocument } from './policy/policyDocument.ts';
 import { isSharedWith, reaches, type Share, type SharedAddress } from './share/sharedAddress.ts';
 import type { EndpointTls } from './tls/certificate.ts';
 import { EndpointCertificate } from './tls/endpointCertificate.ts';
@@ -56,6 +55,7 @@ export class Guard {
   readonly #config: GuardConfig;
   readonly #certificate: EndpointCertificate;
   readonly #server: Listener;
+  readonly #tokens: TokenVerifier;
   readonly #authenticator: Authenticator;
   readonly #inviteDesk: InviteDesk;
   readonly #gate: Gate;
@@ -65,8 +65,6 @@ export class Guard {
   readonly #cameBy = new WeakMap<Socket, Listener>();
   readonly #expiryCheck = setInterval(() => this.#gate.endStale(), expiryCheckMs).unref();
   #userCount: number;
-  #issuers: readonly TokenIssuer[];
-  #tokens: TokenVerifier;
   #share: Share | undefined;
   /** Changes of what is shared wait for one another here. */
   #sharing: Promise<unknown> = Promise.resolve();
@@ -76,7 +74,6 @@ export class Guard {
     const { config, users, comparePassword, onReport, vault, redeemInvite, onTls, failedLogins } = options;
     this.#config = config;
     const policy = resolvePolicy(config.policy);
-    this.#issuers = policy.issuers;
     this.#tokens = new TokenVerifier(policy.issuers);
     const { tls, allowedHosts } = config;
     this.#certificate = new EndpointCertificate({ config: tls, allowedHosts, vault, onChange: onTls });
@@ -153,15 +150,14 @@ export class Guard {
     this.#gate.endStale();
   }
 
-  /** Replaces the policy. Applies to the next request; those under way and waiting go on by the one before. */
+  /**
+   * Replaces the policy. What a role may applies to the next request: those under way and waiting keep what it was when
+   * they were let in. The numbers of the queue hold at once, for those that wait too, and streams of people whose issuer
+   * is gone end now.
+   */
   setPolicy(policy: PolicyDocument): void {
     const resolved = resolvePolicy(policy);
-    // The same issuers keep the keys that were fetched.
-    if (!isDeepStrictEqual(resolved.issuers, this.#issuers)) {
-      this.#tokens.close();
-      this.#issuers = resolved.issuers;
-      this.#tokens = new TokenVerifier(resolved.issuers);
-    }
+    this.#tokens.setIssuers(resolved.issuers);
     this.#gate.setPolicy(resolved);
     this.#gate.endStale();
   }

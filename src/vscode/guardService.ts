@@ -135,7 +135,7 @@ export class GuardService implements Disposable {
     return this.#group.snapshot.joined;
   }
 
-  /** When a user or an API key was last let in, by id. */
+  /** When a user, an API key or a public key was last let in, by id. */
   get lastUsed(): Snapshot['lastUsed'] {
     return this.#group.snapshot.lastUsed;
   }

@@ -5,7 +5,7 @@ import { type LogLevel, readLogLevel } from './settings.ts';
 const ranks: Readonly<Record<LogLevel, number>> = { error: 0, info: 1, debug: 2 };
 
 /** Cuts API keys and codes of invites out of a text, whoever put them there: the log is the last place to keep one. */
-export function redact(text: string): string {
+function redact(text: string): string {
   return text.replace(/\b(o[gi]_[a-z2-9]{10})_[A-Za-z0-9_-]+/g, '$1_…').replace(/\b(Basic|Bearer) \S+/gi, '$1 …');
 }
 

@@ -12,7 +12,7 @@ interface Link {
 }
 
 /** What the status bar shows of a state. */
-export interface StatusView {
+interface StatusView {
   readonly text: string;
   /** One paragraph a line. */
   readonly tooltip: readonly string[];
@@ -25,7 +25,7 @@ const countdownMs = 15_000;
 const lastMinuteMs = 60_000;
 
 /** The status bar as a function of state and time. */
-export function renderStatus(state: GuardState, now: number): StatusView {
+function renderStatus(state: GuardState, now: number): StatusView {
   const name = 'Ollama Guard';
   switch (state.status) {
     case 'stopped':

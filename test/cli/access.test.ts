@@ -77,13 +77,22 @@ describe('ollama-guard user add, set and list', () => {
       'alice is viewer; models qwen*; 5 requests a minute.\n',
     );
     assert.equal(
-      await said('--deny-models', 'qwen:70b', '--tokens-per-minute', '7', '--tokens-per-day', '8', '--concurrent', '9'),
-      'alice is viewer; models qwen*; not qwen:70b; 5 requests a minute; 7 tokens a minute; 8 tokens a day; 9 requests at once.\n',
+      await said(
+        '--deny-models',
+        'qwen:70b',
+        '--tokens-per-minute',
+        '7',
+        '--tokens-per-day',
+        '999999999999999',
+        '--concurrent',
+        '9',
+      ),
+      'alice is viewer; models qwen*; not qwen:70b; 5 requests a minute; 7 tokens a minute; 999999999999999 tokens a day; 9 requests at once.\n',
     );
     assert.match(await said('--expires', '12h'), new RegExp(`9 requests at once; expires ${moment}\\.\n$`));
     assert.equal(
       await said('--no-expiry', '--all-models', '--rpm', 'none', '--tokens-per-minute', 'none', '--concurrent', 'none'),
-      'alice is viewer; 8 tokens a day.\n',
+      'alice is viewer; 999999999999999 tokens a day.\n',
     );
     await run('user', 'disable', 'alice');
     assert.equal(await said('--tokens-per-day', 'none'), 'alice is viewer; disabled.\n');
@@ -177,6 +186,7 @@ describe('flags that make no sense get one sentence and change nothing', () => {
     [['set', 'bob', '--rpm', '3'], 1, /There is no user "bob"\./],
     [['set', 'alice', '--rpm', '0'], 2, /whole number above 0/],
     [['set', 'alice', '--rpm', '1.5'], 2, /whole number above 0/],
+    [['set', 'alice', '--tokens-per-day', '1000000000000000'], 2, /whole number above 0, of up to 15 digits/],
     [['add', 'bob', '--rpm', 'none'], 2, /whole number above 0/],
     [['set', 'alice', '--models', ''], 2, /names of models/],
     [['set', 'alice', '--models', 'a,,b'], 2, /names of models/],

@@ -19,8 +19,8 @@ async function withPolicy(t: TestContext, policy?: unknown) {
 const builtIn = [
   'viewer\tread',
   'member\tread, infer\tkeepAlive min 1m, max 1h',
-  'admin\tread, infer, manage',
-  'owner\tread, infer, manage\tmodels of ollama.com\tpriority 10',
+  'admin\tread, infer, manage\tuploadBytes 68719476736',
+  'owner\tread, infer, manage\tmodels of ollama.com\tuploadBytes 68719476736\tpriority 10',
 ];
 
 describe('ollama-guard policy', () => {
@@ -33,6 +33,7 @@ describe('ollama-guard policy', () => {
     });
     const shown = JSON.parse((await run('policy', 'show')).out);
     assert.deepEqual(Object.keys(shown.roles), ['viewer', 'member', 'admin', 'owner']);
+    assert.equal(shown.roles.admin.clamps.uploadBytes, 68_719_476_736);
     assert.deepEqual(shown.queue, { concurrency: 4, length: 256, maxWaitMs: 600_000 });
     assert.deepEqual(await readdir(data), []);
   });
@@ -141,8 +142,31 @@ describe('ollama-guard explain', () => {
       (await run('explain', 'alice', 'GET', '/api/tags')).out,
       /^no\n401 .*\nusers\.alice\.disabled: true\n$/,
     );
-    assert.equal((await run('explain', 'bob', 'GET', '/api/tags')).code, 1);
+    assert.deepEqual(await run('explain', 'bob', 'GET', '/api/tags'), {
+      code: 1,
+      out: 'no\n401 Sign in with a user name and password, or with an API key as a Bearer token.\nusers.bob: no such user\n',
+      err: 'There is no user bob. For somebody who signs in by token, name a role with --role ROLE.\n',
+    });
+    const health = await run('explain', 'bob', 'GET', '/_guard/health');
+    assert.deepEqual([health.code, health.err], [0, '']);
     assert.equal((await run('explain', 'alice', 'GET')).code, 2);
+  });
+});
+
+describe('ollama-guard explain --role', () => {
+  it('explains somebody who signs in by token, whom only a user who is switched off can bar', async (t) => {
+    const { run } = await withPolicy(t);
+    const yes = await run('explain', 'bob', 'POST', '/api/chat', 'llama3', '--role', 'member');
+    assert.deepEqual([yes.code, yes.err], [0, '']);
+    assert.match(yes.out, /^yes\ntokens\.bob\.role: member\n/);
+    const no = await run('explain', 'bob', 'GET', '/api/tags', '--role', 'gone');
+    assert.deepEqual([no.code, no.err], [1, '']);
+    assert.match(no.out, /\nroles\.gone: no such role\n$/);
+    await run('user', 'add', 'bob', '--no-password');
+    await run('user', 'disable', 'bob');
+    const barred = await run('explain', 'bob', 'GET', '/api/tags', '--role', 'admin');
+    assert.deepEqual([barred.code, barred.err], [1, '']);
+    assert.match(barred.out, /\nusers\.bob\.disabled: true\n$/);
   });
 });
 

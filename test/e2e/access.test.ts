@@ -67,6 +67,18 @@ describe('access', () => {
     await workbench.quickField.press('Enter');
   }
 
+  /** Removes a user, who is picked when there are others. */
+  async function removeUser(name: string): Promise<void> {
+    const { workbench } = guard;
+    await guard.run('Remove User');
+    if (name !== 'alice') await workbench.pick(name);
+    await workbench.confirm('Remove');
+    await workbench
+      .viewRows('Users', new RegExp(`^${name}`))
+      .first()
+      .waitFor({ state: 'detached' });
+  }
+
   it('Edit Access gives another role, which counts from the next request on', async () => {
     const { workbench } = guard;
     assert.equal(await manages(), 403);
@@ -121,7 +133,10 @@ describe('access', () => {
     await workbench.pick('POST /api/chat');
     await workbench.pick(model);
     const answer = await workbench.toastText(/No, alice may not/);
-    assert.match(answer, /POST \/api\/chat, .+\. Decided by users\.alice\.models\.allow: llama3\*, qwen\*\.$/);
+    assert.match(
+      answer,
+      /alice is told: 403 You may not use this model here\. Ask the owner of this endpoint\. Decided by users\.alice\.models\.allow: llama3\*, qwen\*\.$/,
+    );
     await guard.shoot('explain-access-no');
     await workbench.toastButton('No, alice may not', 'Show Rules');
     await workbench.quickRows('This rule decided').getByText('users.alice.models.allow').waitFor();
@@ -203,21 +218,65 @@ describe('access', () => {
     const from = path.join(root, 'authorized_keys');
     const to = path.join(root, 'exported_keys');
     const line = publicKeyLine('alice laptop');
-    writeFileSync(from, `# keys\n${line}\n${publicKeyLine('')}\nssh-rsa AAAA bob\n`);
+    const ofBob = publicKeyLine('bob');
+    writeFileSync(
+      from,
+      `# keys\n${line}\n${publicKeyLine('')}\n${ofBob}\n${publicKeyLine('carl ci')}\nssh-rsa AAAA dora\n`,
+    );
     await guard.run('Import Public Keys…');
     await chooseFile(from);
-    await workbench.pick('alice');
-    const said = await workbench.toastText(/Added 2 public keys/);
-    assert.match(said, /Line 4 was left out/);
+    await workbench.expectQuick('Role of bob, carl');
+    await guard.shoot('import-public-keys');
+    await workbench.pick('viewer');
+    const said = await workbench.toastText(/Added 3 public keys\. Added 2 users\./);
+    assert.match(said, /Line 6 was left out\. .+ The key "" was left out: no user name stands after it\.$/);
+    await workbench.viewRows('Users', /carl.*viewer/).waitFor();
     await workbench.clearToasts();
 
     await guard.run('Export Public Keys…');
     await chooseFile(to);
     await workbench.toastText('Exported the public keys');
-    const [first, second, ...rest] = readFileSync(to, 'utf8').split('\n');
-    assert.equal(first, line);
-    assert.match(second ?? '', /^ssh-ed25519 \S+ alice$/);
+    const [first, second, third, ...rest] = readFileSync(to, 'utf8').split('\n');
+    assert.deepEqual([first, second], [line, ofBob]);
+    assert.match(third ?? '', /^ssh-ed25519 \S+ carl ci$/);
     assert.deepEqual(rest, ['']);
+    await workbench.clearToasts();
+  });
+
+  it('public keys make the first users, too', async () => {
+    const { workbench } = guard;
+    for (const name of ['bob', 'carl', 'alice']) await removeUser(name);
+    await workbench.clearToasts();
+    const from = path.join(guard.window.editor.root, 'authorized_keys');
+    writeFileSync(from, publicKeyLine('erin'));
+    await guard.run('Import Public Keys…');
+    await chooseFile(from);
+    await workbench.expectQuick('Role of erin');
+    await workbench.pick('member');
+    await workbench
+      .viewRows('Users', /erin.*member/)
+      .first()
+      .waitFor();
+    await workbench.clearToasts();
+  });
+
+  it('Disable User shuts out a name of nobody in the list, where people come by token', async () => {
+    const { workbench } = guard;
+    await guard.run('Edit Policy');
+    await expectCompletion();
+    await setPolicy({ issuers: [{ issuer: 'https://login.example.org', audience: ['gpu'], defaultRole: 'member' }] });
+    await workbench.command('View: Close All Editors');
+    await guard.run('Disable User');
+    await workbench.quickRows('erin').waitFor();
+    await guard.shoot('disable-user-another');
+    await workbench.pick('Another name…');
+    await workbench.quickField.fill('ERIN');
+    await workbench.expectQuick('There is a user ERIN already.');
+    await workbench.quickField.fill('a b');
+    await workbench.expectQuick('A user name is');
+    await workbench.enter('zoe');
+    await workbench.toastText('zoe is let in no more, until enabled again.');
+    await workbench.viewRows('Users', /zoe.*viewer, disabled/).waitFor();
     await workbench.clearToasts();
   });
 });

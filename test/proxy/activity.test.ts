@@ -81,11 +81,12 @@ test('a request is stopped before Ollama has answered, also one behind another o
   const client = await RawClient.open(t, guard.port);
   client.send(chat);
   client.send(chat);
-  const reply = await upstream.reply(1);
+  const reply = await upstream.reply(0);
   await guard.activity((activity) => activity.active.length === 2);
   guard.guard.stopRequest(2);
   await client.closed();
   await reply.closed();
+  assert.equal(upstream.requests.length, 1);
   const { done } = await guard.activity((activity) => activity.active.length === 0);
   assert.deepEqual(done.map(({ id, outcome }) => `${id} ${outcome}`).sort(), ['1 cut', '2 stopped']);
 });

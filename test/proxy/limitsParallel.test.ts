@@ -5,6 +5,7 @@ import { type DemoOptions, startDemoOllama } from '../../src/demo/demoOllama.ts'
 import type { User } from '../../src/guard/identity/users.ts';
 import type { Limits, PolicyDocument } from '../../src/guard/policy/policyDocument.ts';
 import { ask } from '../support/asks.ts';
+import { type FakeOllama, type Reply, startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard, type TestGuard } from '../support/guard.ts';
 import { type Person, team, withPerson } from '../support/people.ts';
 import { RawClient, type RawRequest, type RawResponse, requestBytes } from '../support/rawClient.ts';
@@ -70,7 +71,8 @@ function isRefusal({ status, headers, text }: RawResponse, number: number, words
   const { error, type } = JSON.parse(text);
   assert.match(error.message ?? error, words);
   if (path === '/v1/messages') assert.deepEqual([type, error.type], ['error', 'rate_limit_error']);
-  else if (path.startsWith('/v1/')) assert.match(`${error.type} ${error.code}`, /^rate_limit_error too-many-/);
+  else if (path.startsWith('/v1/'))
+    assert.match(`${error.type} ${error.code}`, /^rate_limit_error (too-many-|tokens-held$)/);
   else assert.equal(typeof error, 'string');
   assert.match(headers['retry-after'] ?? '', /^[1-9]\d*$/);
 }
@@ -156,6 +158,87 @@ for (const per of ['limits', 'limitsPerKey'] as const) {
     const answers = await atOnce(guard, (number) => requestOf(team.mia, number));
     for (const [number, answer] of answers.entries()) isRefusal(answer, number, /tokens/);
   });
+}
+
+/** Digits, of which each is a token to some models: the most tokens that a prompt of its length can have. */
+const digits = '7'.repeat(300);
+const digitMessages = [{ role: 'user', content: digits }];
+
+/** Every dialect with such a prompt, and what Ollama answers: as many tokens as there are bytes, and one. */
+const dense: readonly (readonly [path: string, body: object, answer: object])[] = [
+  [
+    '/api/generate',
+    { model: 'x', prompt: digits, stream: false, options: { num_predict: 1 } },
+    { response: '7', done: true, prompt_eval_count: 300, eval_count: 1 },
+  ],
+  [
+    '/api/chat',
+    { model: 'x', messages: digitMessages, stream: false, options: { num_predict: 1 } },
+    { message: {}, done: true, prompt_eval_count: 300, eval_count: 1 },
+  ],
+  [
+    '/v1/chat/completions',
+    { model: 'x', messages: digitMessages, max_tokens: 1 },
+    { choices: [], usage: { prompt_tokens: 300, completion_tokens: 1, total_tokens: 301 } },
+  ],
+  [
+    '/v1/messages',
+    { model: 'x', messages: digitMessages, max_tokens: 1 },
+    { content: [], usage: { input_tokens: 300, output_tokens: 1 } },
+  ],
+  ['/api/embed', { model: 'x', input: digits }, { embeddings: [], prompt_eval_count: 301 }],
+];
+
+/** Sends so many requests at the same moment, and has none answered before all of them were sent on or refused. */
+async function allUnderWay(
+  upstream: FakeOllama,
+  guard: TestGuard,
+  requestAt: (number: number) => RawRequest,
+  answer: (reply: Reply) => void,
+): Promise<readonly RawResponse[]> {
+  const replies: Reply[] = [];
+  let refused = 0;
+  const decided = () => {
+    if (replies.length + refused === clients) for (const reply of replies) answer(reply);
+  };
+  upstream.answer = (reply) => {
+    replies.push(reply);
+    decided();
+  };
+  const call = async (number: number) => {
+    const response = await guard.call(requestAt(number));
+    if (response.status === 200) return response;
+    refused += 1;
+    decided();
+    return response;
+  };
+  return Promise.all(Array.from({ length: clients }, (_, number) => call(number)));
+}
+
+for (const [path, body, answer] of dense) {
+  for (const per of ['limits', 'limitsPerKey'] as const) {
+    test(`no more tokens than the allowance and one request when each byte is one, at ${path} (${per})`, async (t) => {
+      const allowance = 3_000;
+      const each = 301;
+      const upstream = await startFakeOllama(t);
+      const policy = { queue: { concurrency: 1_024 }, roles: { member: { [per]: { tokensPerMinute: allowance } } } };
+      const guard = await startGuard(t, upstream, { config: { policy } });
+      let used = 0;
+      for (let served = 1; served > 0; ) {
+        const answers = await allUnderWay(
+          upstream,
+          guard,
+          () => ask(team.mia, path, body),
+          (reply) => reply.json(answer),
+        );
+        served = answers.filter(({ status }) => status === 200).length;
+        used += served * each;
+        assert.ok(used <= allowance + each, `${used} of ${allowance}`);
+        assert.ok(answers.every(({ status }) => status === 200 || status === 429));
+      }
+      assert.ok(used >= allowance, 'what is left of an allowance can be used');
+    });
+  }
 }
 
 /** The guard reads all of them in one go, before it has counted any. */

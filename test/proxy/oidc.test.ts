@@ -1,7 +1,7 @@
 /** People and programs who come to a guard with tokens of a real OpenID provider. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { PolicyDocument } from '../../src/guard/policy/policyDocument.ts';
+import type { PolicyDocument, TokenIssuer } from '../../src/guard/policy/policyDocument.ts';
 import { startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard } from '../support/guard.ts';
 import { startOidcProvider } from '../support/oidcProvider.ts';
@@ -61,6 +61,31 @@ test('while the provider is down, those it let in before come in, and new guards
   const answer = await later.call({ path: '/api/version', headers: { authorization: `Bearer ${token}` } });
   assert.equal(answer.status, 503);
   assert.match(answer.text, /Tokens cannot be checked right now/);
+});
+
+test('a provider that is down keeps its people while another comes and goes, and while its own roles change', async (t) => {
+  const { provider, guard, call } = await start(t);
+  const other = await startOidcProvider(t);
+  const setIssuers = (...issuers: TokenIssuer[]) => guard.guard.setPolicy({ issuers });
+  assert.equal(await call(await provider.programToken()), 200);
+  const { accessToken } = await provider.signIn('anna');
+  await provider.stop();
+
+  setIssuers(provider.config, other.config);
+  assert.equal(await call(accessToken), 200);
+  assert.equal(await call(await other.programToken()), 200);
+  setIssuers({ ...provider.config, roles: { staff: 'admin' } });
+  assert.notEqual(await call(accessToken, 'DELETE', '/api/delete'), 403);
+  setIssuers({ ...provider.config, audience: ['others'] });
+  assert.equal(await call(accessToken), 401);
+  assert.equal(await call(await other.programToken()), 401);
+
+  setIssuers(provider.config);
+  assert.equal(await call(accessToken), 200);
+  setIssuers(other.config);
+  assert.equal(await call(accessToken), 401);
+  setIssuers(provider.config);
+  assert.equal(await call(accessToken), 503, 'it was gone, and its keys with it');
 });
 
 test('a user who is disabled shuts out tokens of that name', async (t) => {

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { refusalBody } from '../../src/guard/answers.ts';
+import { MiB } from '../../src/guard/config.ts';
 import { ask } from '../support/asks.ts';
 import { bodies } from '../support/bodies.ts';
 import { startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard, upstreamConnections, warm } from '../support/guard.ts';
 import { team } from '../support/people.ts';
 import { RawClient } from '../support/rawClient.ts';
+import { watchReading } from '../support/reading.ts';
 
 for (const connection of upstreamConnections) {
   for (const [kind, request] of Object.entries(bodies)) {
@@ -42,7 +44,8 @@ for (const connection of upstreamConnections) {
 }
 
 test('P2: a client that leaves in the middle of a body that is checked leaves nothing behind', async (t) => {
-  const maxBodyBytes = 1_000;
+  const maxBodyBytes = MiB;
+  const reading = watchReading(t);
   const upstream = await startFakeOllama(t);
   const guard = await startGuard(t, upstream, { config: { maxBodyBytes } });
   const path = '/api/show';
@@ -53,10 +56,11 @@ test('P2: a client that leaves in the middle of a body that is checked leaves no
   };
   const half = '{"model":"demo","system":"'.padEnd(maxBodyBytes - 1, 'x');
   const headers = { authorization: team.mia.bearer, 'content-length': `${maxBodyBytes}` };
-  const clients = await Promise.all(Array.from({ length: 4 }, () => RawClient.open(t, guard.port)));
+  const clients = await Promise.all(Array.from({ length: 5 }, () => RawClient.open(t, guard.port)));
   for (const client of clients) client.send({ method: 'POST', path, headers, body: half });
-  // As much as a user may have in memory at once is there when no more is taken.
-  while ((await status()) !== 429);
+  await reading.until(() => reading.bytes === clients.length * half.length);
+  // That is as much as a user may have in memory at once: half of eight, and the reserve.
+  assert.equal(await status(), 429);
 
   for (const client of clients) client.socket.destroy();
 

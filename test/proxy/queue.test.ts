@@ -122,6 +122,20 @@ test('a user sees its own requests in the queue, who manages Ollama sees all, an
   assert.equal((await guard.call(ask(team.adam, '/_guard/queue', {}, 'GET'))).status, 400);
 });
 
+test('a user who waits behind hundreds of others sees its own place', async (t) => {
+  const policy = { queue: { concurrency: 1, length: 2_000 }, roles: { admin: { priority: 5 } } };
+  const { guard, enter } = await scene(t, policy);
+  await enter(team.adam);
+  const others = 501;
+  const client = await RawClient.open(t, guard.port);
+  client.send(chat(team.mia));
+  await untilQueue(guard, ({ waiting }) => waiting === 1);
+  for (let number = 0; number < others; number += 1) (await RawClient.open(t, guard.port)).send(chat(team.adam));
+  await untilQueue(guard, ({ waiting }) => waiting === others + 1);
+  const { waiting, requests } = await queueAt(guard, team.mia);
+  assert.deepEqual([waiting, requests.map(({ position }) => position)], [others + 1, [others + 1]]);
+});
+
 test('the activity says where a request waits, and no more when its turn has come', async (t) => {
   const { upstream, guard, enter } = await scene(t);
   guard.guard.watchActivity(true);

@@ -1,4 +1,4 @@
-// SEC-10: `POST /api/blobs/:digest` is an upload of any length, so it is for those who manage Ollama, and under one name.
+// SEC-10: `POST /api/blobs/:digest` is an upload, so it is for those who manage Ollama, under one name, and bounded.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { changeUser } from '../../src/guard/identity/users.ts';
@@ -44,6 +44,24 @@ test('SEC-10: an upload is named by a digest and nothing else', async (t) => {
     assert.ok(status === 404 || status === 400, `${name}: ${status}`);
   }
   assert.equal(upstream.connections, 0);
+});
+
+test('SEC-10: an upload has an end for a manager too, whether its length is announced or not', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const policy = { roles: { admin: { clamps: { uploadBytes: 1_000 } } } };
+  const guard = await startGuard(t, upstream, { config: { policy } });
+  const headers = { authorization: team.adam.bearer };
+  const upload = (body: string, more = {}) => ({ method: 'POST', path, headers: { ...headers, ...more }, body });
+  assert.equal((await guard.call(upload('x'.repeat(1_001)))).status, 413);
+  assert.equal(upstream.connections, 0);
+  assert.equal((await guard.call(upload('x'.repeat(1_000)))).status, 200);
+
+  const client = await RawClient.open(t, guard.port);
+  client.send(upload(String(chunk('x'.repeat(1_000))), { 'transfer-encoding': 'chunked' }));
+  await upstream.until(() => upstream.bytes > 2_000);
+  client.send(chunk('x'));
+  assert.equal((await client.response()).status, 413);
+  assert.deepEqual(upstream.seen, [`POST ${path}`], 'Ollama keeps no part of it');
 });
 
 test('SEC-10: an upload ends for Ollama with its client, and with its user', async (t) => {

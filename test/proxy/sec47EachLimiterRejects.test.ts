@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
+import { MiB } from '../../src/guard/config.ts';
 import { addApiKey, changeUser } from '../../src/guard/identity/users.ts';
 import type { Limits, PolicyDocument } from '../../src/guard/policy/policyDocument.ts';
 import { ask } from '../support/asks.ts';
@@ -25,21 +26,33 @@ const adam = withKey(team.adam.bearer);
 const ofUser = (limits: Limits): PolicyDocument => ({ roles: { member: { limits } } });
 const ofKey = (limitsPerKey: Limits): PolicyDocument => ({ roles: { member: { limitsPerKey } } });
 
-function isHeld({ status, headers, text }: RawResponse, words: RegExp, seconds: number): void {
+/**
+ * Is it a refusal that says when to come again, and how much is left?
+ *
+ * @param windows what the caller's limits by time are, as `RateLimit-Policy` has them; undefined when it has none.
+ */
+function isHeld({ status, headers, text }: RawResponse, words: RegExp, seconds: number, windows?: string): void {
   assert.equal(status, 429);
-  assert.match(JSON.parse(text).error, words);
+  const { error } = JSON.parse(text);
+  assert.match(error.message ?? error, words);
   const after = Number(headers['retry-after']);
-  assert.ok(Number.isInteger(after) && after >= 1 && after <= seconds, `${after}`);
+  assert.ok(Number.isInteger(after) && after >= 1 && after <= seconds, `Retry-After: ${headers['retry-after']}`);
+  const fields = Object.keys(headers).filter((name) => name.startsWith('ratelimit-'));
+  assert.deepEqual(fields.sort(), windows === undefined ? [] : rateFields);
+  assert.equal(headers['ratelimit-policy'], windows);
+  for (const name of fields.filter((field) => field !== 'ratelimit-policy')) assert.match(headers[name] ?? '', /^\d+$/);
 }
+
+const rateFields = ['ratelimit-limit', 'ratelimit-policy', 'ratelimit-remaining', 'ratelimit-reset'];
 
 /** By time: what is limited, how many requests of seven tokens fit, and what the next one is told. */
 const byTime = [
-  ['requests per minute', { requestsPerMinute: 3 }, 3, /as many requests as you may for now/, 60],
-  ['tokens per minute', { tokensPerMinute: 20 }, 3, /tokens/, 60],
-  ['tokens per day', { tokensPerDay: 20 }, 3, /tokens/, 86_400],
+  ['requests per minute', { requestsPerMinute: 3 }, 3, /as many requests as you may for now/, 60, '3;w=60'],
+  ['tokens per minute', { tokensPerMinute: 20 }, 3, /tokens/, 60, '20;w=60'],
+  ['tokens per day', { tokensPerDay: 20 }, 3, /tokens/, 86_400, '20;w=86400'],
 ] as const;
 
-for (const [what, limits, fit, words, seconds] of byTime) {
+for (const [what, limits, fit, words, seconds, windows] of byTime) {
   test(`SEC-47: ${what} of a user: rejects what is beyond, whichever the credential, and nobody else`, async (t) => {
     const upstream = await startFakeOllama(t, answer);
     const guard = await startGuard(t, upstream, { users, config: { policy: ofUser(limits) } });
@@ -48,7 +61,7 @@ for (const [what, limits, fit, words, seconds] of byTime) {
       assert.equal(status, 200);
       assert.equal(headers['ratelimit-limit'], String(Object.values(limits)[0]));
     }
-    for (const request of [mia, miasOtherKey, miasPassword]) isHeld(await guard.call(request), words, seconds);
+    for (const request of [mia, miasOtherKey, miasPassword]) isHeld(await guard.call(request), words, seconds, windows);
     assert.equal((await guard.call(adam)).status, 200);
     assert.equal(upstream.requests.length, fit + 1);
   });
@@ -57,60 +70,129 @@ for (const [what, limits, fit, words, seconds] of byTime) {
     const upstream = await startFakeOllama(t, answer);
     const guard = await startGuard(t, upstream, { users, config: { policy: ofKey(limits) } });
     for (let number = 0; number < fit; number += 1) assert.equal((await guard.call(mia)).status, 200);
-    isHeld(await guard.call(mia), words, seconds);
+    isHeld(await guard.call(mia), words, seconds, windows);
     assert.equal((await guard.call(miasOtherKey)).status, 200);
     assert.equal((await guard.call(miasPassword)).status, 200);
-    isHeld(await guard.call(mia), words, seconds);
+    isHeld(await guard.call(mia), words, seconds, windows);
   });
 
   test(`SEC-47: ${what}: the user's own limit takes the place of the role's, at once`, async (t) => {
     const upstream = await startFakeOllama(t, answer);
     const guard = await startGuard(t, upstream, { users, config: { policy: ofUser(limits) } });
     for (let number = 0; number < fit; number += 1) await guard.call(mia);
-    isHeld(await guard.call(mia), words, seconds);
+    isHeld(await guard.call(mia), words, seconds, windows);
     const doubled = Object.fromEntries(Object.entries(limits).map(([limit, value]) => [limit, 2 * value]));
     guard.guard.setUsers(changeUser(users, 'mia', { limits: doubled }));
     for (let number = 0; number < fit - 1; number += 1) assert.equal((await guard.call(mia)).status, 200);
     guard.guard.setUsers(users);
-    isHeld(await guard.call(mia), words, seconds);
+    isHeld(await guard.call(mia), words, seconds, windows);
   });
 }
 
-for (const [whose, policy, free] of [
-  ['a user', ofUser({ concurrentRequests: 2 }), adam],
-  ['a key', ofKey({ concurrentRequests: 2 }), miasOtherKey],
+/** A caller that has limits by time, too, is told how much is left of those. */
+const beside = [
+  ['', {}, undefined],
+  [', beside limits by time', { requestsPerMinute: 90, tokensPerDay: 1e6 }, '1000000;w=86400, 90;w=60'],
+] as const;
+
+for (const [whose, policyOf, free] of [
+  ['a user', ofUser, adam],
+  ['a key', ofKey, miasOtherKey],
 ] as const) {
-  test(`SEC-47: requests at once of ${whose}: rejects the third until one is over`, async (t) => {
+  for (const [besides, more, windows] of beside) {
+    test(`SEC-47: requests at once of ${whose}${besides}: rejects the third until one is over`, async (t) => {
+      const upstream = await startFakeOllama(t, () => {});
+      const policy = policyOf({ concurrentRequests: 2, ...more });
+      const guard = await startGuard(t, upstream, { users, config: { policy } });
+      const clients = [await RawClient.open(t, guard.port), await RawClient.open(t, guard.port)];
+      for (const client of clients) client.send(mia);
+      const reply = await upstream.reply(1);
+      isHeld(await guard.call(mia), /under way/, 1, windows);
+      const other = await RawClient.open(t, guard.port);
+      other.send(free);
+      await upstream.reply(2);
+      answer(reply);
+      await Promise.race(clients.map((client) => client.response()));
+      const next = await RawClient.open(t, guard.port);
+      next.send(mia);
+      await upstream.reply(3);
+      isHeld(await guard.call(mia), /under way/, 1, windows);
+    });
+  }
+
+  test(`SEC-47: tokens of ${whose} that its requests under way may use: rejects until one is over`, async (t) => {
     const upstream = await startFakeOllama(t, () => {});
+    const policy = policyOf({ tokensPerMinute: 1_000, requestsPerMinute: 90 });
     const guard = await startGuard(t, upstream, { users, config: { policy } });
-    const clients = [await RawClient.open(t, guard.port), await RawClient.open(t, guard.port)];
-    for (const client of clients) client.send(mia);
-    const reply = await upstream.reply(1);
-    isHeld(await guard.call(mia), /under way/, 1);
+    const chat = { model: 'x', messages: [{ role: 'user', content: 'hi' }], max_tokens: 950 };
+    const next = { ...mia, path: '/v1/chat/completions', body: JSON.stringify(chat) };
+    const code = ({ text }: RawResponse) => JSON.parse(text).error.code;
+    const first = await RawClient.open(t, guard.port);
+    first.send(next);
+    const reply = await upstream.reply(0);
+    // Nothing is used yet, so it is not that the caller has used what it may.
+    const held = await guard.call(next);
+    isHeld(held, /under way/, 1, '1000;w=60, 90;w=60');
+    assert.equal(code(held), 'tokens-held');
+    assert.equal(upstream.requests.length, 1);
     const other = await RawClient.open(t, guard.port);
     other.send(free);
-    await upstream.reply(2);
-    answer(reply);
-    await Promise.race(clients.map((client) => client.response()));
-    const next = await RawClient.open(t, guard.port);
-    next.send(mia);
-    await upstream.reply(3);
-    isHeld(await guard.call(mia), /under way/, 1);
+    answer(await upstream.reply(1));
+    assert.equal((await other.response()).status, 200);
+
+    const used = (tokens: number) => ({ choices: [], usage: { prompt_tokens: 1, completion_tokens: tokens - 1 } });
+    reply.json(used(7));
+    assert.equal((await first.response()).status, 200);
+    upstream.answer = (later) => later.json(used(993));
+    assert.equal((await guard.call(next)).status, 200);
+    const spent = await guard.call(next);
+    isHeld(spent, /tokens that you may use/, 60, '1000;w=60, 90;w=60');
+    assert.equal(code(spent), 'too-many-tokens');
+    assert.equal(spent.headers['ratelimit-remaining'], '0');
   });
 }
 
-test('SEC-47: the length of the queue: rejects what finds no place', async (t) => {
+for (const [besides, more, windows] of beside) {
+  test(`SEC-47: the length of the queue${besides}: rejects what finds no place`, async (t) => {
+    const upstream = await startFakeOllama(t, () => {});
+    const policy = { queue: { concurrency: 1, length: 2 }, ...ofUser(more) };
+    const guard = await startGuard(t, upstream, { users, config: { policy } });
+    guard.guard.watchActivity(true);
+    for (const waiting of [0, 1]) {
+      (await RawClient.open(t, guard.port)).send(mia);
+      await guard.activity(
+        ({ active }) => active.filter((request) => request.waiting !== undefined).length === waiting,
+      );
+      await upstream.reply(0);
+    }
+    isHeld(await guard.call(mia), /waiting/, 60, windows);
+    assert.equal(upstream.requests.length, 1);
+  });
+
+  test(`SEC-47: bodies in memory at once${besides}: rejects what does not fit`, async (t) => {
+    const upstream = await startFakeOllama(t, () => {});
+    const policy = { queue: { concurrency: 5 }, ...ofUser(more) };
+    const guard = await startGuard(t, upstream, { users, config: { policy, maxBodyBytes: MiB } });
+    // Four of the largest bodies of one user may be in memory, and what is reserved: while their requests are under way.
+    const large = { ...mia, body: JSON.stringify({ model: 'x', images: ['A'.repeat(MiB - 50)], stream: false }) };
+    for (let number = 0; number < 5; number += 1) {
+      (await RawClient.open(t, guard.port)).send(large);
+      await upstream.reply(number);
+    }
+    isHeld(await guard.call(large), /as many requests as it can hold/, 60, windows);
+    assert.equal(upstream.requests.length, 5);
+  });
+}
+
+test('SEC-47: requests at once on one connection: rejects the ninth', async (t) => {
   const upstream = await startFakeOllama(t, () => {});
-  const policy = { queue: { concurrency: 1, length: 2 } };
-  const guard = await startGuard(t, upstream, { users, config: { policy } });
-  guard.guard.watchActivity(true);
-  for (const waiting of [0, 1]) {
-    (await RawClient.open(t, guard.port)).send(mia);
-    await guard.activity(({ active }) => active.filter((request) => request.waiting !== undefined).length === waiting);
-    await upstream.reply(0);
-  }
-  isHeld(await guard.call(mia), /waiting/, 60);
-  assert.equal(upstream.requests.length, 1);
+  const guard = await startGuard(t, upstream, { users });
+  const client = await RawClient.open(t, guard.port);
+  for (let number = 0; number < 9; number += 1) client.send(mia);
+  upstream.answer = answer;
+  answer(await upstream.reply(0));
+  for (let number = 0; number < 8; number += 1) assert.equal((await client.response()).status, 200);
+  isHeld(await client.response(), /on one connection/, 60);
 });
 
 test('SEC-47: the age in the queue: rejects what has waited for too long', async (t) => {

@@ -8,6 +8,8 @@ import { ask, get, pathOf, requestsNaming } from '../support/asks.ts';
 import { type Answer, startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard } from '../support/guard.ts';
 import { type Person, team, withPerson } from '../support/people.ts';
+import { untilQueue } from '../support/queue.ts';
+import { RawClient } from '../support/rawClient.ts';
 
 const { users, person: olga } = withPerson(team.users, 'olga', 'owner');
 
@@ -101,6 +103,54 @@ test('SEC-78: an alias that was made after the list was read is known as soon as
     assert.equal((await guard.call(ask(team.mia, '/api/chat', { model: alias }))).status, 403, alias);
   }
   assert.equal(upstream.requests.length, 1);
+});
+
+test('SEC-78: an alias that a manager makes is known to the next request, and to one whose body was on its way', async (t) => {
+  const upstream = await startFakeOllama(t, lists);
+  let listed: readonly ListedModel[] = [];
+  const guard = await startGuard(t, upstream, { users, listModels: async () => listed });
+  const status = async (model: string) => (await guard.call(ask(team.mia, '/api/chat', { model }))).status;
+  assert.equal(await status('mine'), 200);
+  const slow = await RawClient.open(t, guard.port);
+  const { headers, path, body = '' } = ask(team.mia, '/api/chat', { model: 'mine' });
+  const head = Object.entries({ host: 'localhost', 'content-length': body.length, ...headers });
+  slow.send(`POST ${path} HTTP/1.1\r\n${head.map((line) => line.join(': ')).join('\r\n')}\r\n\r\n${body.slice(0, -1)}`);
+  // Ollama has the alias before it has answered, and may answer late.
+  upstream.answer = (reply) => {
+    if (reply.request.target !== '/api/pull') return lists(reply);
+    listed = remote;
+    reply.stream();
+    reply.chunk('{"status":"success"}\n');
+  };
+  const pulling = await RawClient.open(t, guard.port);
+  pulling.send(ask(team.adam, '/api/pull', { model: 'team/mine' }));
+  await pulling.has('success');
+  assert.equal(await status('mine'), 403, 'while it is pulled');
+  slow.send(body.slice(-1));
+  assert.equal((await slow.response()).status, 403);
+  (await upstream.reply(1)).end();
+  await pulling.response();
+  assert.equal(await status('mine'), 403, 'afterwards');
+});
+
+test('SEC-78: an alias that is made while a request waits for its turn is known when that comes', async (t) => {
+  const upstream = await startFakeOllama(t, () => {});
+  let listed: readonly ListedModel[] = [];
+  const policy = { queue: { concurrency: 1 } };
+  const guard = await startGuard(t, upstream, { users, listModels: async () => listed, config: { policy } });
+  const first = guard.call(ask(team.mia, '/api/chat', { model: 'llama3.2' }));
+  const running = await upstream.reply(0);
+  const waiting = guard.call(ask(team.mia, '/api/chat', { model: 'mine' }));
+  await untilQueue(guard, (view) => view.waiting === 1);
+  const copying = guard.call(ask(team.adam, '/api/copy', { source: 'llama3.2', destination: 'other' }));
+  (await upstream.reply(1)).json({});
+  await copying;
+  listed = remote;
+  running.json({ done: true });
+  assert.equal((await first).status, 200);
+  assert.equal((await waiting).status, 403);
+  await untilQueue(guard, (view) => view.running === 0);
+  assert.equal(upstream.requests.length, 2);
 });
 
 test('SEC-78: no list shows it, and no model has a page of its own', async (t) => {

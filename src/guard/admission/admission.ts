@@ -1,10 +1,9 @@
 import type { RefusalCode, RefusalDetails } from '../answers.ts';
 import type { QueuePolicy } from '../policy/policy.ts';
-
 import { Charge } from '../usage/charge.ts';
 import { FairQueue, type Place, type QueueSnapshot } from './fairQueue.ts';
 import { Limiter, type Outcome, type Slot } from './limiter.ts';
-import type { Caller, Held, TokenEstimate } from './types.ts';
+import type { BoundedEstimate, Caller, Held } from './types.ts';
 
 /** What one request is thought to answer with when turns are shared out; what it really used is set right afterwards. */
 const expectedOutputTokens = 1_024;
@@ -29,8 +28,9 @@ export class Admission {
     this.#queue.setPolicy(policy);
   }
 
-  get queue(): QueueSnapshot {
-    return this.#queue.snapshot();
+  /** @param userId whose requests are named; everybody's unless given. */
+  queue(userId?: string): QueueSnapshot {
+    return this.#queue.snapshot(userId);
   }
 
   /** A request begins: within its caller's limits, before a byte of its body is read. */
@@ -55,8 +55,6 @@ export class Permit {
   #isOver = false;
   /** What it used; whoever has the permit tells it how the request went. */
   readonly charge: Charge;
-  /** Whether the caller's tokens are limited, so that an answer needs a bound. */
-  readonly limitsTokens: boolean;
 
   constructor(caller: Caller, slot: Slot, queue: FairQueue) {
     this.#caller = caller;
@@ -69,9 +67,11 @@ export class Permit {
         this.#place?.done(tokens);
       },
     });
-    this.limitsTokens = [caller.limits, caller.limitsPerKey].some(
-      ({ tokensPerMinute, tokensPerDay }) => tokensPerMinute !== undefined || tokensPerDay !== undefined,
-    );
+  }
+
+  /** Whether the caller's tokens are limited, so that an answer needs a bound. */
+  get limitsTokens(): boolean {
+    return this.#slot.limitsTokens;
   }
 
   /** How much is left to the caller, as headers of the answer. */
@@ -90,8 +90,8 @@ export class Permit {
    * @param onWait called when the turn does not come at once.
    * @returns undefined when the request may be sent, and when its client has left.
    */
-  async turn(estimate: TokenEstimate, onWait: () => void): Promise<NotAdmitted | undefined> {
-    const held = await this.#slot.reserve(estimate);
+  async turn(estimate: BoundedEstimate, onWait: () => void): Promise<NotAdmitted | undefined> {
+    const held = await this.#slot.reserve(estimate.most);
     if (held !== undefined) return notAdmitted(held);
     // The client left meanwhile: nobody would ever give the place back.
     if (this.#isOver) return undefined;
@@ -113,6 +113,11 @@ export class Permit {
     if (place.isRunning) return undefined;
     onWait();
     return turn.promise;
+  }
+
+  /** Lets another go in its place, though it is not over: what it waits for is not Ollama. */
+  yield(): void {
+    this.#place?.yield();
   }
 }
 

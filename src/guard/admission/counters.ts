@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import { RateLimiterMemory } from 'rate-limiter-flexible';
+import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 import type { RefusalCode } from '../answers.ts';
 import type { Limits } from '../policy/policyDocument.ts';
 
@@ -20,6 +20,12 @@ export const windows: readonly Window[] = [
   { limit: 'tokensPerDay', unit: 'tokens', seconds: 86_400, refusal: 'too-many-tokens' },
   { limit: 'requestsPerMinute', unit: 'requests', seconds: 60, refusal: 'too-many-requests' },
 ];
+
+/** Where something is counted: of a user or a key, in a window. */
+export interface Counter {
+  readonly key: string;
+  readonly window: Window;
+}
 
 /** What was counted in the present window. */
 export interface Count {
@@ -49,16 +55,14 @@ export class Counters {
     },
   });
 
-  /** What stands at the moment of the call, though it is learnt later. */
-  async read(key: string, window: Window): Promise<Count> {
-    const found = await this.#limiters.get(window)?.get(key);
-    // A record may outlast its window until the library's timer has run.
-    if (!found || found.msBeforeNext <= 0) return { used: 0, millisecondsLeft: window.seconds * 1_000 };
-    return { used: found.consumedPoints, millisecondsLeft: found.msBeforeNext };
+  /** What stands at the moment of the call, though it is learnt later; in the order of what is asked for. */
+  async read(counters: readonly Counter[]): Promise<readonly Count[]> {
+    const found = await Promise.all(counters.map(({ key, window }) => this.#limiters.get(window)?.get(key)));
+    return counters.map(({ window }, index) => countOf(found[index], window));
   }
 
   /** Counts at once. */
-  add(key: string, window: Window, amount: number): void {
+  add({ key, window }: Counter, amount: number): void {
     this.#counted.set(key, true);
     // In memory this is done when the call returns, and cannot fail.
     void this.#limiters.get(window)?.penalty(key, amount);
@@ -67,4 +71,10 @@ export class Counters {
   #forget(key: string): void {
     for (const limiter of this.#limiters.values()) void limiter.delete(key);
   }
+}
+
+function countOf(found: RateLimiterRes | null | undefined, { seconds }: Window): Count {
+  // A record may outlast its window until the library's timer has run.
+  if (!found || found.msBeforeNext <= 0) return { used: 0, millisecondsLeft: seconds * 1_000 };
+  return { used: found.consumedPoints, millisecondsLeft: found.msBeforeNext };
 }

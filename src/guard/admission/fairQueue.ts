@@ -24,8 +24,8 @@ export interface Place {
   readonly isRunning: boolean;
   /** Its place among those that wait, from 1; 0 when it does not wait. Cheap as long as nothing moves. */
   readonly position: number;
-  /** Its client has gone while it waited. Does nothing to one that runs: Ollama is busy with it until it is done. */
-  leave(): void;
+  /** Another may run beside it until it is done. Does nothing to one that waits. */
+  yield(): void;
   /** It is over, having used so many tokens of its prompt and its answer. One that waits leaves. */
   done(tokensUsed: number): void;
 }
@@ -43,7 +43,7 @@ export interface QueueSnapshot {
   readonly running: number;
   /** How many wait in all. */
   readonly length: number;
-  /** The first of those, in the order of `Turns.order`. */
+  /** The first of those that were asked for, in the order of `Turns.order`. */
   readonly waiting: readonly QueuePosition[];
 }
 
@@ -60,7 +60,7 @@ export interface QueuePosition {
 interface Request extends QueueEntry, Waiting {
   readonly events: QueueEvents;
   readonly since: number;
-  state: 'waiting' | 'running' | 'over';
+  state: 'waiting' | 'running' | 'yielded' | 'over';
 }
 
 /** In seconds: by then a place is likely free, and a client that hammers is slowed. */
@@ -125,10 +125,15 @@ export class FairQueue {
     this.#setTimer();
   }
 
-  /** Names at most 500 of those that wait. */
-  snapshot(): QueueSnapshot {
-    const waiting = [...this.#order().keys()].slice(0, maxShown).map(({ userId, name, since }, index) => {
-      return { userId, name, position: index + 1, since };
+  /**
+   * Names at most 500 of those that wait.
+   *
+   * @param userId whose; everybody's unless given.
+   */
+  snapshot(userId?: string): QueueSnapshot {
+    const shown = [...this.#order()].filter(([request]) => userId === undefined || request.userId === userId);
+    const waiting = shown.slice(0, maxShown).map(([{ userId, name, since }, position]) => {
+      return { userId, name, position, since };
     });
     return { concurrency: this.#policy.concurrency, running: this.#running, length: this.#turns.size, waiting };
   }
@@ -142,10 +147,12 @@ export class FairQueue {
       get position() {
         return request.state === 'waiting' ? positionOf() : 0;
       },
-      leave: () => this.#leave(request),
+      yield: () => {
+        if (request.state === 'running') this.#free(request, 'yielded');
+      },
       done: (tokensUsed) => {
-        if (request.state === 'running') this.#done(request, tokensUsed);
-        else this.#leave(request);
+        if (request.state === 'waiting') this.#leave(request);
+        else this.#done(request, tokensUsed);
       },
     };
   }
@@ -164,9 +171,16 @@ export class FairQueue {
   }
 
   #done(request: Request, tokensUsed: number): void {
-    request.state = 'over';
-    this.#running -= 1;
+    if (request.state === 'over') return;
     this.#turns.settle(request, boundedTokens(tokensUsed));
+    if (request.state === 'running') this.#free(request, 'over');
+    else request.state = 'over';
+    this.#positions = undefined;
+  }
+
+  #free(request: Request, state: 'yielded' | 'over'): void {
+    request.state = state;
+    this.#running -= 1;
     this.#positions = undefined;
     this.#start();
   }

@@ -1,8 +1,9 @@
+import type { RefusalCode } from '../answers.ts';
 import type { Limits } from '../policy/policyDocument.ts';
-import { Counters, type Unit, type Window, windows } from './counters.ts';
+import { type Counter, Counters, type Unit, windows } from './counters.ts';
 import { rateHeaders, secondsUntil, type WindowState } from './rateHeaders.ts';
 import { boundedTokens } from './tokens.ts';
-import type { Caller, Held, TokenEstimate } from './types.ts';
+import type { Caller, Held } from './types.ts';
 
 /** What a request got that asked to begin. */
 export type Outcome = { readonly slot: Slot } | { readonly held: Held };
@@ -27,9 +28,15 @@ interface Owner {
   readonly limits: Limits;
 }
 
-/** Where an owner stood in one window when it was asked. */
-interface Reading extends WindowState {
-  readonly window: Window;
+/** One limit by time of an account. */
+interface Gauge extends Counter {
+  readonly account: Account;
+  readonly limit: number;
+}
+
+/** Where a gauge stood when it was asked. */
+interface Reading extends Gauge, WindowState {
+  readonly limit: number;
   readonly used: number;
   readonly promised: number;
   /** No other request has reserved anything. */
@@ -58,12 +65,13 @@ export class Limiter {
    */
   begin(caller: Caller): Outcome | Promise<Outcome> {
     const owners = this.#owners(caller);
+    const gauges = gaugesOf(owners);
     if (owners.some(({ account, limits }) => account.underWay >= (limits.concurrentRequests ?? Infinity))) {
-      return { held: { refusal: 'too-many-at-once', retryAfter: shortly, headers: {} } };
+      return gauges.length === 0 ? tooManyAtOnce([]) : read(this.#counters, gauges).then(tooManyAtOnce);
     }
-    const slot = new Slot(this.#counters, owners, (account) => this.#accounts.delete(account.key));
-    for (const { account } of owners) this.#accounts.set(account.key, account);
-    return slot.admit();
+    const accounts = owners.map(({ account }) => account);
+    for (const account of accounts) this.#accounts.set(account.key, account);
+    return new Slot(this.#counters, accounts, gauges, (account) => this.#accounts.delete(account.key)).admit();
   }
 
   #owners({ id, limits, keyId, limitsPerKey }: Caller): readonly Owner[] {
@@ -76,40 +84,80 @@ export class Limiter {
   }
 }
 
+/** In the order of the windows: those of tokens first. */
+function gaugesOf(owners: readonly Owner[]): readonly Gauge[] {
+  const gauges: Gauge[] = [];
+  for (const window of windows) {
+    for (const { account, limits } of owners) {
+      const limit = limits[window.limit];
+      if (limit !== undefined) gauges.push({ account, key: account.key, window, limit });
+    }
+  }
+  return gauges;
+}
+
+async function read(counters: Counters, gauges: readonly Gauge[]): Promise<readonly Reading[]> {
+  // Before the first await: what is promised and what was used must be of the same moment.
+  const counting = counters.read(gauges);
+  const held = gauges.map(({ account, window }) => ({
+    promised: account.promised[window.unit],
+    isAlone: account.reserving <= 1,
+  }));
+  const counts = await counting;
+  const now = Date.now();
+  return gauges.map((gauge, index) => {
+    const { used = 0, millisecondsLeft = 0 } = counts[index] ?? {};
+    const { promised = 0, isAlone = false } = held[index] ?? {};
+    const remaining = Math.max(0, gauge.limit - used - promised);
+    const endsAt = now + millisecondsLeft;
+    return { ...gauge, seconds: gauge.window.seconds, remaining, endsAt, used, promised, isAlone };
+  });
+}
+
 /** The place of one request among those of its user and its key. */
 export class Slot {
   readonly #counters: Counters;
-  readonly #owners: readonly Owner[];
+  readonly #accounts: readonly Account[];
+  readonly #gauges: readonly Gauge[];
   readonly #onIdle: (account: Account) => void;
   #readings: readonly Reading[] = [];
   #reserved: number | undefined;
   #hasEnded = false;
 
   /** @param onIdle called for an account that has nothing under way any more. */
-  constructor(counters: Counters, owners: readonly Owner[], onIdle: (account: Account) => void) {
+  constructor(
+    counters: Counters,
+    accounts: readonly Account[],
+    gauges: readonly Gauge[],
+    onIdle: (account: Account) => void,
+  ) {
     this.#counters = counters;
-    this.#owners = owners;
+    this.#accounts = accounts;
+    this.#gauges = gauges;
     this.#onIdle = onIdle;
-    for (const { account } of owners) account.underWay += 1;
+    for (const account of accounts) account.underWay += 1;
+  }
+
+  /** Whether its caller's tokens are limited. */
+  get limitsTokens(): boolean {
+    return this.#gauges[0]?.window.unit === 'tokens';
   }
 
   /** Lets the request begin, or ends the slot. */
   admit(): Outcome | Promise<Outcome> {
-    return this.#owners.some(({ limits }) => windows.some(({ limit }) => limits[limit] !== undefined))
-      ? this.#admit()
-      : { slot: this };
+    return this.#gauges.length === 0 ? { slot: this } : this.#admit();
   }
 
   /**
    * Sets tokens aside before the request is sent: as many as are left, or whatever it takes when the caller has nothing
    * else under way and has not used up its allowance. So no caller gets more than its allowance and one request.
    *
+   * @param tokens what it uses at most.
    * @returns why the request may not be sent. Its slot is still to be ended.
    * @throws whatever reading the counters throws.
    */
-  reserve({ prompt, output }: TokenEstimate): Held | undefined | Promise<Held | undefined> {
-    const limited = windows.some(({ limit, unit }) => unit === 'tokens' && this.#limited(limit));
-    return limited && !this.#hasEnded ? this.#reserve(boundedTokens(prompt) + boundedTokens(output)) : undefined;
+  reserve(tokens: number): Held | undefined | Promise<Held | undefined> {
+    return this.limitsTokens && !this.#hasEnded ? this.#reserve(boundedTokens(tokens)) : undefined;
   }
 
   /**
@@ -122,7 +170,7 @@ export class Slot {
     this.#hasEnded = true;
     this.#withdraw();
     if (tokens !== 0) this.#charge('tokens', boundedTokens(tokens));
-    for (const { account } of this.#owners) {
+    for (const account of this.#accounts) {
       account.underWay -= 1;
       if (account.underWay === 0) this.#onIdle(account);
     }
@@ -136,7 +184,7 @@ export class Slot {
   async #admit(): Promise<Outcome> {
     this.#promise('requests', 1);
     try {
-      this.#readings = await this.#read();
+      this.#readings = await read(this.#counters, this.#gauges);
       const full = this.#readings.find(({ window, used, promised, limit }) => {
         return !(used + (window.unit === 'requests' ? promised : 1) <= limit);
       });
@@ -145,7 +193,7 @@ export class Slot {
         return { slot: this };
       }
       this.end(0);
-      return { held: this.#held(full, secondsUntil(full.endsAt)) };
+      return { held: held(full.window.refusal, secondsUntil(full.endsAt), this.#readings, full) };
     } catch (error) {
       this.end(0);
       throw error;
@@ -158,79 +206,47 @@ export class Slot {
     this.#withdraw();
     this.#reserved = tokens;
     this.#promise('tokens', tokens);
-    for (const { account } of this.#owners) account.reserving += 1;
+    for (const account of this.#accounts) account.reserving += 1;
+    const ofTokens = this.#gauges.filter(({ window }) => window.unit === 'tokens');
+    let readings: readonly Reading[];
     try {
-      this.#readings = await this.#read();
+      readings = await read(this.#counters, ofTokens);
     } catch (error) {
       this.#withdraw();
       throw error;
     }
-    const full = this.#readings.find(({ window, used, promised, limit, isAlone }) => {
-      return window.unit === 'tokens' && !(used + promised <= limit || (isAlone && used < limit));
+    this.#readings = [...readings, ...this.#readings.slice(ofTokens.length)];
+    const full = readings.find(({ used, promised, limit, isAlone }) => {
+      return !(used + promised <= limit || (isAlone && used < limit));
     });
     if (full === undefined) return undefined;
     this.#withdraw();
-    return this.#held(full, full.used < full.limit ? shortly : secondsUntil(full.endsAt));
+    return full.used < full.limit
+      ? held('tokens-held', shortly, this.#readings, full)
+      : held(full.window.refusal, secondsUntil(full.endsAt), this.#readings, full);
   }
 
   #withdraw(): void {
     if (this.#reserved === undefined) return;
     this.#promise('tokens', -this.#reserved);
-    for (const { account } of this.#owners) account.reserving -= 1;
+    for (const account of this.#accounts) account.reserving -= 1;
     this.#reserved = undefined;
   }
 
   #promise(unit: Unit, amount: number): void {
-    for (const { account } of this.#owners) account.promised[unit] += amount;
+    for (const { promised } of this.#accounts) promised[unit] += amount;
   }
 
   #charge(unit: Unit, amount: number): void {
-    for (const window of windows) {
-      if (window.unit !== unit) continue;
-      for (const { account, limits } of this.#owners) {
-        if (limits[window.limit] !== undefined) this.#counters.add(account.key, window, amount);
-      }
-    }
+    for (const gauge of this.#gauges) if (gauge.window.unit === unit) this.#counters.add(gauge, amount);
   }
+}
 
-  #limited(limit: keyof Limits): boolean {
-    return this.#owners.some(({ limits }) => limits[limit] !== undefined);
-  }
+function tooManyAtOnce(readings: readonly Reading[]): Outcome {
+  return { held: held('too-many-at-once', shortly, readings) };
+}
 
-  #read(): Promise<readonly Reading[]> {
-    return Promise.all(
-      windows.flatMap((window) =>
-        this.#owners.flatMap(({ account, limits }) => {
-          const limit = limits[window.limit];
-          return limit === undefined ? [] : [this.#reading(account, window, limit)];
-        }),
-      ),
-    );
-  }
-
-  async #reading(account: Account, window: Window, limit: number): Promise<Reading> {
-    // Before the first await: what is promised and what was used must be of the same moment.
-    const promised = account.promised[window.unit];
-    const isAlone = account.reserving <= 1;
-    const { used, millisecondsLeft } = await this.#counters.read(account.key, window);
-    const remaining = Math.max(0, limit - used - promised);
-    return {
-      window,
-      limit,
-      remaining,
-      seconds: window.seconds,
-      endsAt: Date.now() + millisecondsLeft,
-      used,
-      promised,
-      isAlone,
-    };
-  }
-
-  #held(full: Reading, retryAfter: number): Held {
-    return {
-      refusal: full.window.refusal,
-      retryAfter: Math.max(1, retryAfter),
-      headers: rateHeaders(this.#readings, full),
-    };
-  }
+/** @param told the reading that the headers tell of; the tightest unless given. */
+function held(refusal: RefusalCode, retryAfter: number, readings: readonly Reading[], told?: Reading): Held {
+  return { refusal, retryAfter: Math.max(1, retryAfter), headers: rateHeaders(readings, told) };
 }

@@ -19,6 +19,11 @@ export interface TokenEstimate {
   readonly output: number;
 }
 
+/** An estimate, and what it cannot be more than. */
+export interface BoundedEstimate extends TokenEstimate {
+  readonly most: number;
+}
+
 /** Why a request has to wait or to go. */
 export interface Held {
   readonly refusal: RefusalCode;

@@ -1,62 +1,87 @@
-/** How many bytes of bodies may be in memory at once: in all, and for one holder. */
+import { MiB } from '../config.ts';
+
+/** How many bytes of bodies may be in memory at once. */
 export interface BudgetLimits {
+  /** What holders share. */
   readonly total: number;
-  readonly perHolder: number;
+  /** Beside it, for small bodies: in all, and for one holder; replaced in tests. */
+  readonly reserve?: { readonly total: number; readonly perHolder: number };
 }
 
 /** What one request holds of the budget. */
 export interface BodyHold {
+  /** Whose request it is. */
+  readonly holder: string;
   /** Asks for more bytes; false when they do not fit, or all was given back already. */
   take(bytes: number): boolean;
   /** Gives everything back, once and for all. */
   release(): void;
 }
 
-/** Bounds the memory that bodies take while they are read, checked and sent, so that one user cannot take all of it. */
+/**
+ * Bounds the memory that bodies take while they are read, checked and sent, so that a few users cannot take all of it.
+ * What a holder has first is of the reserve, where large bodies are never in the way of small ones.
+ */
 export class BodyBudget {
-  readonly #limits: BudgetLimits;
-  readonly #perHolder = new Map<string, number>();
-  #total = 0;
+  readonly #reserve: Pool;
+  readonly #shared: Pool;
 
-  constructor(limits: BudgetLimits) {
-    this.#limits = limits;
-  }
-
-  /** Bytes that are held, by everyone. */
-  get held(): number {
-    return this.#total;
+  constructor({ total, reserve = { total: 64 * MiB, perHolder: MiB } }: BudgetLimits) {
+    this.#reserve = new Pool(reserve.total, reserve.perHolder);
+    this.#shared = new Pool(total, total);
   }
 
   /** For one request of a holder, such as a user's id. Release it when the request is over. */
   hold(holder: string): BodyHold {
-    let held = 0;
+    let reserved = 0;
+    let shared = 0;
     let isOver = false;
     return {
+      holder,
       take: (bytes) => {
-        if (isOver || !this.#take(holder, bytes)) return false;
-        held += bytes;
+        const first = Math.min(bytes, this.#reserve.roomFor(holder));
+        const rest = bytes - first;
+        if (isOver || (rest > 0 && rest > this.#shared.roomFor(holder))) return false;
+        this.#reserve.add(holder, first);
+        this.#shared.add(holder, rest);
+        reserved += first;
+        shared += rest;
         return true;
       },
       release: () => {
         if (isOver) return;
         isOver = true;
-        this.#give(holder, held);
+        this.#reserve.add(holder, -reserved);
+        this.#shared.add(holder, -shared);
       },
     };
   }
+}
 
-  #take(holder: string, bytes: number): boolean {
-    const ofHolder = (this.#perHolder.get(holder) ?? 0) + bytes;
-    if (this.#total + bytes > this.#limits.total || ofHolder > this.#limits.perHolder) return false;
-    this.#total += bytes;
-    this.#perHolder.set(holder, ofHolder);
-    return true;
+/**
+ * A number of bytes. No holder may have more of them than are free (dynamic thresholds: A. Choudhury and E. Hahne,
+ * 1998): one alone gets half, two get a third each, and whoever comes new finds some.
+ */
+class Pool {
+  readonly #perHolder: number;
+  readonly #held = new Map<string, number>();
+  #free: number;
+
+  constructor(total: number, perHolder: number) {
+    this.#perHolder = perHolder;
+    this.#free = total;
   }
 
-  #give(holder: string, bytes: number): void {
-    const left = (this.#perHolder.get(holder) ?? 0) - bytes;
-    this.#total -= bytes;
-    if (left > 0) this.#perHolder.set(holder, left);
-    else this.#perHolder.delete(holder);
+  /** How many more bytes a holder may have. */
+  roomFor(holder: string): number {
+    const held = this.#held.get(holder) ?? 0;
+    return Math.max(0, Math.min(this.#perHolder - held, Math.floor((this.#free - held) / 2)));
+  }
+
+  add(holder: string, bytes: number): void {
+    const held = (this.#held.get(holder) ?? 0) + bytes;
+    this.#free -= bytes;
+    if (held > 0) this.#held.set(holder, held);
+    else this.#held.delete(holder);
   }
 }

@@ -18,8 +18,8 @@ export interface Value {
  */
 export interface BodyFacts {
   /**
-   * By path: the fields of the outermost object that the guard knows, the members of `options` as `options.num_ctx`, and
-   * the outermost object itself as the empty path.
+   * By path: the fields of the outermost object that decisions need, the members of `options` and `parameters` as
+   * `options.num_ctx`, and the outermost object itself as the empty path.
    */
   readonly values: ReadonlyMap<string, Value>;
   /** Everything that is sent as an image, in any dialect; audio in a chat is, too. Bytes as they are sent. */

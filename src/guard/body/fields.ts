@@ -11,6 +11,8 @@ export interface Field {
   readonly reported?: true;
   /** A text here is sent as an image, and so is a list of bytes: Go reads an image from either. */
   readonly image?: true;
+  /** Null is one as well: Go makes an empty image of each in a list. */
+  readonly nullIsImage?: true;
   /** The text is the type of a tool. */
   readonly toolType?: true;
   /** Of an object, by keys in lower case. */
@@ -30,8 +32,9 @@ const each = (keys: string, field: Field): Members => Object.fromEntries(keys.sp
 const any: Field = {};
 const reported: Field = { reported: true };
 const image: Field = { image: true };
+const listedImage: Field = { image: true, nullIsImage: true };
 const text: Field = { reported: true, kinds: ['string', 'null'] };
-const flag: Field = { reported: true, kinds: ['boolean', 'null'] };
+const flag: Field = { kinds: ['boolean', 'null'] };
 const number: Field = { reported: true, kinds: ['number', 'null'] };
 const duration: Field = { reported: true, kinds: ['string', 'number', 'null'] };
 
@@ -75,7 +78,7 @@ const message: Field = {
   members: members({
     ...each('type role thinking tool_calls tool_name tool_call_id', any),
     content,
-    images: { items: image },
+    images: { items: listedImage },
   }),
 };
 
@@ -105,14 +108,18 @@ export const outermost: Field = {
   kinds: ['object'],
   members: members({
     ...each('model name source destination from remote_host', text),
-    ...each('insecure stream', flag),
+    insecure: { ...flag, reported: true },
+    stream: flag,
     ...each('max_tokens max_completion_tokens max_output_tokens', number),
-    ...each('prompt system modelfile stream_options files adapters web_search_options', reported),
+    ...each('prompt modelfile path web_search_options', reported),
+    ...each('system stream_options files adapters', any),
     keep_alive: duration,
     options,
+    // Of a model that is made: the options of every request that names no others.
+    parameters: options,
     messages: { reported: true, items: message },
-    input: { reported: true, items: inputItem },
-    images: { reported: true, items: image },
-    tools: { reported: true, items: tool },
+    input: { items: inputItem },
+    images: { items: listedImage },
+    tools: { items: tool },
   }),
 };

@@ -20,15 +20,15 @@ export class Findings {
   add(field: Field, path: string, value: Value): RefusalCode | undefined {
     if (field.kinds !== undefined && !isOfKind(field.kinds, value)) return 'bad-field';
     if (field.reported) this.#values.set(path, value);
-    if (field.image) this.#addImage(value);
+    if (field.image) this.#addImage(field, value);
     if (field.toolType && typeof value.value === 'string') this.#toolTypes.add(value.value);
     return this.#toolTypes.size > maxToolTypes ? 'bad-field' : undefined;
   }
 
-  #addImage({ kind, start, end }: Value): void {
-    if (kind !== 'string' && kind !== 'array') return;
+  #addImage({ nullIsImage }: Field, { kind, start, end }: Value): void {
+    if (kind !== 'string' && kind !== 'array' && !(kind === 'null' && nullIsImage)) return;
     this.#images += 1;
-    this.#imageBytes += kind === 'string' ? end - start - 2 : end - start;
+    if (kind !== 'null') this.#imageBytes += kind === 'string' ? end - start - 2 : end - start;
   }
 
   /** What was found in a body of so many bytes. */

@@ -19,10 +19,13 @@ export function unquoted(bytes: Buffer, start: number, end: number): string | nu
   }
 }
 
+/** What has another letter case, or folds to an ASCII letter. */
+const foldable = /[A-Z\u017f\u212a]/;
+
 /**
  * Folds letter case at least as far as Go's encoding/json does, which takes the long s for an s and the Kelvin sign for
  * a k: `foldName` in its fold.go.
  */
 export function folded(key: string): string {
-  return key.toUpperCase().toLowerCase();
+  return foldable.test(key) ? key.toUpperCase().toLowerCase() : key;
 }

@@ -8,6 +8,14 @@ const maxPipelined = 8;
 /** How many requests of a connection are being answered. */
 const open = new WeakMap<Socket, number>();
 
+/** Waits until the answers before this one on its connection are over, or the connection is. */
+export async function afterEarlierAnswers(res: ServerResponse): Promise<void> {
+  if (res.socket !== null || res.destroyed) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  res.once('socket', () => resolve()).once('close', resolve);
+  await promise;
+}
+
 /**
  * Each pipelined request would take a connection to the other side, so a client connection may not hold many. To be
  * asked once a request.

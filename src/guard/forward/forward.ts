@@ -7,7 +7,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { SecureContextOptions } from 'node:tls';
 import httpProxy from 'http-proxy';
 import { discardRest, type RefusalCode, refuse } from '../answers.ts';
@@ -24,6 +24,8 @@ export interface Forwarding {
   /** The canonical path: exactly what was checked, and exactly what is sent. */
   readonly path: string;
   readonly body: BodyKind;
+  /** How large a body may be that flows by, in bytes. */
+  readonly maxBodyBytes: number;
   /** What was read and checked, and is sent in place of what the client sends; without it that flows by unread. */
   readonly checked?: CheckedBody;
   /**
@@ -42,7 +44,6 @@ export interface Forwarding {
 /** Where requests go, and how long it may take. Times in milliseconds, sizes in bytes. */
 export interface ForwardConfig {
   readonly upstream: string;
-  readonly maxBodyBytes: number;
   readonly upstreamIdleTimeoutMs: number;
   readonly upstreamConnectTimeoutMs: number;
 }
@@ -158,10 +159,10 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       if (!answer.complete) res.destroy();
     });
     res.writeHead(statusCode, headers);
-    // A stream's client learns at once that its request is being answered; a short answer leaves in one packet.
-    if (headers['content-length'] === undefined) res.flushHeaders();
     answer.pipe(res);
     exchange.onAnswer?.(answer);
+    // A stream's client learns at once that its request is being answered; what came with the head leaves along with it.
+    if (headers['content-length'] === undefined) setImmediate(() => flushUnsent(res, answer));
   });
 
   proxy.on('error', (error, req, res) => {
@@ -225,7 +226,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
     }
     if (req.method === 'POST' && req.headers['transfer-encoding'] === undefined) req.headers['content-length'] ??= '0';
     send(req, res, req.readableEnded ? readableOf([]) : undefined);
-    if (forwarding.body === 'json' || forwarding.body === 'form') watchBodySize(req, config.maxBodyBytes, tooLarge);
+    if (forwarding.body !== 'none') watchBodySize(req, forwarding.maxBodyBytes, tooLarge);
   };
 
   return Object.assign(forward, { agent, close: () => agent.destroy() });
@@ -255,14 +256,18 @@ function mayRetry(req: IncomingMessage, res: ServerResponse, { upstream, retried
   return untouched && body === 'none' && req.complete && upstream?.reusedSocket === true;
 }
 
-/** What is in memory, as a stream; `Readable.from` would make promises of it. */
+/** Sends the head of an answer, unless it has gone along with the first of its body. */
+function flushUnsent(res: ServerResponse, answer: IncomingMessage): void {
+  if (!answer.readableDidRead && !res.writableEnded && !res.destroyed) res.flushHeaders();
+}
+
+/** What is in memory, as far as http-proxy takes it for a stream: a real one would cost as much as the rest of a request. */
 function readableOf(parts: readonly Buffer[]): Readable {
-  return new Readable({
-    read() {
-      for (const part of parts) this.push(part);
-      this.push(null);
-    },
-  });
+  const pipe = (to: ClientRequest) => {
+    for (const part of parts.slice(0, -1)) to.write(part);
+    return to.end(parts.at(-1));
+  };
+  return { pipe } as unknown as Readable;
 }
 
 /** The body of an answer after `rewrite`; undefined for an answer to HEAD. Rejects when either fails. */

@@ -106,7 +106,7 @@ export class Authenticator {
 
   /**
    * Whether an identity would still be given: its user and key exist unchanged and have not run out; for one by a token,
-   * its issuer is known, and neither the token has run out nor is somebody of that name barred.
+   * its issuer is known and nobody of that name is barred. An answer that has begun may outlive its token.
    */
   isCurrent({ user, keyId, publicKeyId, issuer }: Identity): boolean {
     if (issuer !== undefined) {

@@ -1,4 +1,5 @@
 import type { Message } from '../message.ts';
+import { oneLine } from '../share/quote.ts';
 import { isExpired, type User, userNameProblem, whyBarred } from './users.ts';
 
 /** A public key as a file of them names it. */
@@ -83,7 +84,7 @@ export function formatAuthorizedKeys(users: readonly User[], at: number = Date.n
     publicKeys
       .filter((key) => !isExpired(key, at))
       .map(({ blob, label }) => {
-        const comment = label.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '').trim();
+        const comment = oneLine(label).trim();
         return ['ssh-ed25519', blob, name, ...(comment === '' || pathList.test(comment) ? [] : [comment])].join(' ');
       }),
   );

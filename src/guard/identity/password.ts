@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { GuardError } from '../errors.ts';
 
 /** bcrypt reads this many bytes and ignores the rest, so a longer password would be cut off silently (SEC-58). */
-export const maxPasswordBytes = 72;
+const maxPasswordBytes = 72;
 
 /** The bcrypt cost of new hashes: about 0.3 s on one core. */
 export const bcryptCost = 12;

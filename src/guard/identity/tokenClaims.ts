@@ -21,6 +21,8 @@ export class ClaimError extends Error {
  * @throws ClaimError when they let nobody in.
  */
 export function identityOf(config: TokenIssuer, claims: Claims, at: number): Identity {
+  // OpenID Connect Back-Channel Logout 1.0 §2.4: such a token ends a session, whatever its `typ` says.
+  if (claims.events !== undefined) throw new ClaimError('the token tells of an event');
   const name = nameIn(config, claims);
   const globs = globsIn(config, claims);
   return {
@@ -61,8 +63,9 @@ function nameIn({ claims: { user = 'sub' } = {} }: TokenIssuer, claims: Claims):
   if (typeof name !== 'string' || userNameProblem(name) !== undefined) {
     throw new ClaimError(`the claim ${user} is no user name`);
   }
+  const verified = claimOf(claims, 'email_verified');
   // Some providers write it as a string.
-  if (user === 'email' && /^false$/i.test(String(claimOf(claims, 'email_verified')))) {
+  if (user === 'email' && verified !== undefined && !/^true$/i.test(String(verified))) {
     throw new ClaimError('the claim email is of an address that was not verified');
   }
   return name;
@@ -70,30 +73,32 @@ function nameIn({ claims: { user = 'sub' } = {} }: TokenIssuer, claims: Claims):
 
 const oneOrMore = z.union([z.string(), z.array(z.string())]);
 
-/** What a claim lists: an array, or words as in `scope` (RFC 6749 §3.3). Undefined when the token does not have it. */
-function listIn(
-  claims: Claims,
-  name: string,
-): { readonly words: readonly string[]; readonly whole?: string } | undefined {
+/** Claims that list words in one text: RFC 8693 §4.2, and what Microsoft and Okta make of it. */
+const ofWords = /(^|\.)(scope|scp)$/;
+
+/** What a claim lists: an array, or one text. Undefined when the token does not have it. */
+function listIn(claims: Claims, name: string, isOfWords = ofWords.test(name)): readonly string[] | undefined {
   const value = claimOf(claims, name);
   if (value === undefined) return undefined;
   const { success, data } = oneOrMore.safeParse(value);
   if (!success) throw new ClaimError(`the claim ${name} is neither a text nor a list of texts`);
-  return typeof data === 'string' ? { words: data.split(' ').filter(Boolean), whole: data } : { words: data };
+  if (typeof data !== 'string') return data;
+  return isOfWords ? data.split(' ').filter(Boolean) : [data];
 }
 
 function roleIn({ claims: { role } = {}, roles = {}, defaultRole }: TokenIssuer, claims: Claims): string {
   const held = role === undefined ? undefined : listIn(claims, role);
-  const named = Object.entries(roles).find(([value]) => value === held?.whole || held?.words.includes(value));
+  const named = Object.entries(roles).find(([value]) => held?.includes(value));
   const found = named?.[1] ?? defaultRole;
   if (found === undefined) throw new ClaimError('no role is configured for what the token holds');
   return found;
 }
 
 function globsIn({ claims: { models } = {} }: TokenIssuer, claims: Claims): string[] | undefined {
-  const held = models === undefined ? undefined : listIn(claims, models);
+  // No glob has a space.
+  const held = models === undefined ? undefined : listIn(claims, models, true);
   if (held === undefined) return undefined;
-  const { success, data } = z.array(modelGlob).check(z.maxLength(maxGlobs)).safeParse(held.words);
+  const { success, data } = z.array(modelGlob).check(z.maxLength(maxGlobs)).safeParse(held);
   if (!success) throw new ClaimError(`the claim ${models} does not list at most ${maxGlobs} models`);
   return data;
 }

@@ -38,14 +38,16 @@ const types = /^(application\/)?(at\+)?jwt$/i;
 interface Issuer {
   readonly config: TokenIssuer;
   readonly keys: KeySet;
+  /** Gives up getting them. */
+  readonly closed: AbortController;
 }
 
-/** What a token was verified as. It counts only while the keys that it was checked with are the fresh ones. */
+/** What a token was verified as. It counts only while its issuer is as it was, and the keys it was checked with fresh. */
 interface Verified {
   readonly identity: Identity;
   /** Milliseconds since the epoch. */
   readonly until: number;
-  readonly keys: KeySet;
+  readonly issuer: Issuer;
   readonly by: LocalJWKSet;
 }
 
@@ -59,21 +61,38 @@ class TokenError extends Error {
  * advice of RFC 8725). What a token says of where its key is (`jku`, `x5u`, `jwk`) is not looked at.
  */
 export class TokenVerifier {
-  readonly #issuers: ReadonlyMap<string, Issuer>;
   readonly #now: () => number;
-  readonly #closed = new AbortController();
+  readonly #loadKeys: NonNullable<TokenVerifierPorts['loadKeys']>;
   /** What is remembered is found by HMACs under this, so that no token is kept. */
   readonly #processKey = createSecretKey(randomBytes(32));
   readonly #verified = new LRUCache<string, Verified>({ max: maxVerified });
+  #issuers: ReadonlyMap<string, Issuer> = new Map();
 
   constructor(issuers: readonly TokenIssuer[], { now = Date.now, loadKeys: load = loadKeys }: TokenVerifierPorts = {}) {
     this.#now = now;
-    this.#issuers = new Map(
-      issuers.map((config) => {
-        const keys = new KeySet({ load: () => load(config, this.#closed.signal), now });
-        return [config.issuer, { config, keys }];
-      }),
-    );
+    this.#loadKeys = load;
+    this.setIssuers(issuers);
+  }
+
+  /**
+   * Replaces the issuers, for tokens that are being checked too. Keys that are to be had where they were stay: their
+   * issuer may be down right now.
+   */
+  setIssuers(issuers: readonly TokenIssuer[]): void {
+    const before = this.#issuers;
+    this.#issuers = new Map(issuers.map((config) => [config.issuer, this.#issuer(config, before.get(config.issuer))]));
+    for (const { config, closed } of before.values()) {
+      if (this.#issuers.get(config.issuer)?.closed !== closed) closed.abort();
+    }
+  }
+
+  #issuer(config: TokenIssuer, before: Issuer | undefined): Issuer {
+    if (before !== undefined && before.config.jwksUri === config.jwksUri) {
+      return isSame(before.config, config) ? before : { ...before, config };
+    }
+    const closed = new AbortController();
+    const keys = new KeySet({ load: () => this.#loadKeys(config, closed.signal), now: this.#now });
+    return { config, keys, closed };
   }
 
   /** Whether tokens of an issuer are taken. */
@@ -93,18 +112,24 @@ export class TokenVerifier {
 
   /** Gives up what is under way. */
   close(): void {
-    this.#closed.abort();
+    this.setIssuers([]);
     this.#verified.clear();
   }
 
   #recall(text: string): Identity | undefined {
     if (text.length > maxTokenLength) throw new TokenError('the token is too long');
     const found = this.#verified.get(this.#mac(text));
-    return found && this.#now() < found.until && found.keys.fresh === found.by ? found.identity : undefined;
+    if (found === undefined || this.#now() >= found.until || !this.#isCurrent(found.issuer)) return undefined;
+    return found.issuer.keys.fresh === found.by ? found.identity : undefined;
+  }
+
+  #isCurrent(issuer: Issuer): boolean {
+    return this.#issuers.get(issuer.config.issuer) === issuer;
   }
 
   async #check(text: string): Promise<Identity> {
-    const { config, keys } = this.#issuerOf(text);
+    const issuer = this.#issuerOf(text);
+    const { config, keys } = issuer;
     await keys.freshen();
     const by = keys.fresh;
     const now = this.#now();
@@ -117,6 +142,7 @@ export class TokenVerifier {
       clockTolerance,
       currentDate: new Date(now),
     });
+    if (!this.#isCurrent(issuer)) return this.#check(text);
     if (payload.iat !== undefined && payload.iat > now / 1_000 + clockTolerance) {
       throw new TokenError('the token was issued in the future');
     }
@@ -125,7 +151,7 @@ export class TokenVerifier {
     const identity = identityOf(config, payload, now);
     if (by !== undefined) {
       const until = Math.min(now + verifiedTtlMs, (payload.exp ?? 0) * 1_000);
-      this.#verified.set(this.#mac(text), { identity, until, keys, by });
+      this.#verified.set(this.#mac(text), { identity, until, issuer, by });
     }
     return identity;
   }
@@ -148,6 +174,11 @@ export class TokenVerifier {
   #mac(text: string): string {
     return createHmac('sha256', this.#processKey).update(text).digest('base64');
   }
+}
+
+/** Whether two configurations say the same; the order of roles counts. */
+function isSame(one: TokenIssuer, other: TokenIssuer): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 function algorithmsOf({ algorithms }: TokenIssuer): readonly string[] {

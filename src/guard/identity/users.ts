@@ -45,7 +45,7 @@ const userRecord = z.strictObject({
   name: z.string().check(z.regex(userName, 'is not a user name')),
   /** The policy says what it may do; one that the policy does not know may nothing. */
   role,
-  /** bcrypt; a user without one signs in by API key alone. */
+  /** bcrypt; a user without one signs in by a key alone. */
   passwordHash: z.optional(passwordHash),
   createdAt: time,
   expiresAt: z.optional(time),
@@ -138,6 +138,18 @@ export function createUser(name: string, role: string, passwordHash?: string): U
   const problem = userNameProblem(name);
   if (problem !== undefined) throw new GuardError('user-invalid', problem);
   return { id: createId(), name, role, createdAt: now(), keys: [], ...(passwordHash && { passwordHash }) };
+}
+
+/** Of a name that is there to be let in by nothing. */
+const leastRole = 'viewer';
+
+/**
+ * Makes the record of a name that is there to be shut out: of somebody who comes by JSON Web Token.
+ *
+ * @throws GuardError `user-invalid`.
+ */
+export function createBarredUser(name: string): User {
+  return { ...createUser(name, leastRole), disabled: true };
 }
 
 /** @throws GuardError `user-exists` (also for names that differ in case alone). */

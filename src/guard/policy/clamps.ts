@@ -27,8 +27,9 @@ const inOrder: readonly Clamp[] = [clampKeepAlive, clampImages, clampContext, cl
 
 /**
  * Holds a body to what its role may ask for. What asks for more is cut down to what is allowed, or refused where the
- * policy says so; too many images are always refused, because fewer of them would be another question, and so is the
- * call that does nothing but unload a shared model (SEC-39).
+ * policy says so; too many images are always refused, because fewer of them would be another question, and so are
+ * parameters of a model that is made, because it would be another model, and the call that does nothing but unload a
+ * shared model (SEC-39).
  *
  * An answer that the request does not bound is bounded, which is neither refused nor reported: it asked for no length.
  */
@@ -48,6 +49,9 @@ export function clampBody(clamps: Clamps, path: string, facts: BodyFacts): Clamp
   }
   return { edits: [...edits.values()], clamped: reported(excesses.map(({ edit }) => edit.path)) };
 }
+
+/** Makes models, whose parameters are options in all that is asked of them. */
+const createPath = '/api/create';
 
 /** What a header may hold of a path: a client chooses the names of options. */
 const safePath = /^[A-Za-z0-9_.]{1,64}$/;
@@ -69,6 +73,13 @@ const refusedBy = (refusal: RefusalCode, place: string, says: string | number): 
   refusal,
   rule: { place: `clamps.${place}`, says: String(says) },
 });
+
+/** Where a request has options, which those it makes a model of keep for every request that names no others. */
+const optionsPrefix = (path: string): string => (path === createPath ? 'parameters.' : 'options.');
+
+/** What is asked too much of at a field of the body: too much for the model that is made, or for this one answer. */
+const overAt = (path: string, place: string, says: string | number, field: string, json: string | number): Finding =>
+  path === createPath ? refusedBy('over-clamp', place, says) : over(place, says, field, json);
 
 /** Whether something stands there. Ollama takes null for nothing. */
 const isThere = (value: Value | undefined): value is Value => value !== undefined && value.kind !== 'null';
@@ -123,43 +134,44 @@ function clampImages({ images, imageBytes }: Clamps, _path: string, facts: BodyF
   ];
 }
 
-function clampContext({ contextTokens: max }: Clamps, _path: string, { values }: BodyFacts): readonly Finding[] {
-  const asked = values.get('options.num_ctx');
+function clampContext({ contextTokens: max }: Clamps, path: string, { values }: BodyFacts): readonly Finding[] {
+  const field = `${optionsPrefix(path)}num_ctx`;
+  const asked = values.get(field);
   if (max === undefined || !isThere(asked)) return [];
   if (typeof asked.value !== 'number') return [refusedBy('bad-field', 'contextTokens', max)];
-  return asked.value > max ? [over('contextTokens', max, 'options.num_ctx', max)] : [];
+  return asked.value > max ? [overAt(path, 'contextTokens', max, field, max)] : [];
 }
 
 function clampOutput({ outputTokens: max }: Clamps, path: string, facts: BodyFacts): readonly Finding[] {
   if (max === undefined) return [];
-  return outputFields(path).flatMap((field): readonly Finding[] => {
+  const fields = path === createPath ? [`${optionsPrefix(path)}num_predict`] : outputFields(path);
+  return fields.flatMap((field): readonly Finding[] => {
     const asked = facts.values.get(field);
     if (!isThere(asked)) return [];
     if (typeof asked.value !== 'number') return [refusedBy('bad-field', 'outputTokens', max)];
     // One that bounds nothing asks for an answer without an end.
     const bound = boundAt(facts, field) ?? Number.POSITIVE_INFINITY;
-    return bound > max ? [over('outputTokens', max, field, max)] : [];
+    return bound > max ? [overAt(path, 'outputTokens', max, field, max)] : [];
   });
 }
 
 /** Ollama has about twenty options; who sends this many others is not asking for an answer. */
 const maxRemoved = 64;
 
-const optionsPrefix = 'options.';
-
 /**
  * Null is what Ollama skips (`Options.FromMap`). The answer's length is no option in this sense: a shorter one harms
  * nobody, `outputTokens` bounds it, and without it the answer would be longer than was counted on.
  */
-function clampOptions({ options }: Clamps, _path: string, { values }: BodyFacts): readonly Finding[] {
+function clampOptions({ options }: Clamps, path: string, { values }: BodyFacts): readonly Finding[] {
   if (options === undefined) return [];
-  const allowed = new Set([...options, 'num_predict'].map((name) => optionsPrefix + name));
+  const prefix = optionsPrefix(path);
+  const allowed = new Set([...options, 'num_predict'].map((name) => prefix + name));
   const says = options.join(' ');
   const excesses: Finding[] = [];
-  for (const [path, value] of values) {
-    if (!path.startsWith(optionsPrefix) || allowed.has(path) || !isThere(value)) continue;
+  for (const [field, value] of values) {
+    if (!field.startsWith(prefix) || allowed.has(field) || !isThere(value)) continue;
     if (excesses.length === maxRemoved) return [refusedBy('over-clamp', 'options', says)];
-    excesses.push(over('options', says, path, 'null'));
+    excesses.push(overAt(path, 'options', says, field, 'null'));
   }
   return excesses;
 }

@@ -2,10 +2,12 @@ import type { RefusalCode } from '../answers.ts';
 import type { BodyFacts, Value } from '../body/facts.ts';
 import { canonicalPath } from '../entry/target.ts';
 import { type User, whyBarred } from '../identity/users.ts';
+import { publicAnswer, queueMethods, queuePath } from '../ownPaths.ts';
 import { type Route, routesOf } from '../routes.ts';
 import type { Explanation, Rule, Verdict } from './decision.ts';
-import { askBody, askPath, untilDecided } from './models.ts';
+import { askAnyModel, askBody, askPath, untilDecided } from './models.ts';
 import { type Access, accessOf, decideRoute, type Policy } from './policy.ts';
+import { inList, valueWords } from './valueWords.ts';
 
 /** What is asked: may this user call this, with this model? */
 export interface Question {
@@ -15,9 +17,14 @@ export interface Question {
   readonly path: string;
   /** Left out: with any that the rules on models let through. */
   readonly model?: string;
+  /** Of somebody who signs in by a token that gives this role, and is no user; left out: of a user. */
+  readonly role?: string;
   /** The moment of the request, in milliseconds since the epoch. */
   readonly now: number;
 }
+
+/** Who asks: a user, or somebody whom a token names. */
+type Asker = Pick<User, 'name' | 'role' | 'models' | 'limits'>;
 
 /**
  * Says what the guard would, by the functions that it decides with, and by which rules; behind those that were asked
@@ -25,28 +32,62 @@ export interface Question {
  * Ollama alone does.
  */
 export function explain(policy: Policy, users: readonly User[], question: Question): Explanation {
-  const { user: name, method, path: target, model, now } = question;
+  const { user: name, method, path: target, model, now, role } = question;
   const path = canonicalPath(target);
   if (path === undefined) return refused('bad-target', [{ place: 'path', says: 'not in its plain form' }]);
-  const user = users.find((candidate) => candidate.name === name);
-  if (user === undefined) return refused('unauthenticated', [{ place: `users.${name}`, says: 'no such user' }]);
-  const barred = barredBy(user, now);
+  if (publicAnswer(method, path) !== undefined) return answered([], method, path, 'everyone');
+
+  const record = role === undefined ? users.find((user) => user.name === name) : namesake(users, name);
+  const asker: Asker | undefined = role === undefined ? record : { name, role };
+  if (asker === undefined) return refused('unauthenticated', [{ place: `users.${name}`, says: 'no such user' }]);
+  const barred = record && barredBy(record, now);
   if (barred !== undefined) return refused('unauthenticated', [barred]);
 
-  const access = accessOf(policy, user);
-  const rules = [{ place: `users.${name}.role`, says: user.role }, ...routeRules(policy, access, method, path)];
+  const of: Rule = { place: `${role === undefined ? 'users' : 'tokens'}.${name}.role`, says: asker.role };
+  return path === queuePath ? explainQueue(of, method) : explainRoute(policy, asker, of, { method, path, model });
+}
+
+function explainQueue(of: Rule, method: string): Explanation {
+  if (queueMethods.includes(method)) return answered([of], method, queuePath, 'every user');
+  return refused('method-not-allowed', [of, takes(queuePath, queueMethods)]);
+}
+
+function explainRoute(
+  policy: Policy,
+  asker: Asker,
+  of: Rule,
+  { method, path, model }: Pick<Question, 'method' | 'path'> & { readonly model: string | undefined },
+): Explanation {
+  const access = accessOf(policy, asker);
+  const rules = [of, ...routeRules(policy, access, method, path)];
   const decision = decideRoute(access.can, method, path);
   if ('refusal' in decision) return refused(decision.refusal, rules);
 
   const { route } = decision;
   const asked = untilDecided(modelVerdicts(access, route, path, model));
   const last = asked.at(-1);
-  const all = [...rules, ...asked.map(({ rule }) => ofUser(name, rule))];
+  const all = [...rules, ...asked.map(({ rule }) => ofUser(asker.name, rule))];
   if (last?.allowed === false) return refused(last.refusal, all);
-  return { allowed: true, rules: [...all.slice(0, -1), ...holds(access, user, route), ...all.slice(-1)] };
+  return { allowed: true, rules: [...all.slice(0, -1), ...holds(access, asker, route), ...all.slice(-1)] };
 }
 
 const refused = (refusal: RefusalCode, rules: readonly Rule[]): Explanation => ({ allowed: false, refusal, rules });
+
+/** Something of the guard's own that is answered. */
+const answered = (rules: readonly Rule[], method: string, path: string, who: string): Explanation => ({
+  allowed: true,
+  rules: [...rules, { place: 'routes', says: `${method} ${path} is answered to ${who}` }],
+});
+
+const takes = (path: string, methods: readonly string[]): Rule => ({
+  place: 'routes',
+  says: `${path} takes ${methods.join(', ')}`,
+});
+
+/** A user of the same name in any letter case, who can bar a token and lends it nothing. */
+function namesake(users: readonly User[], name: string): User | undefined {
+  return users.find((user) => user.name.toLowerCase() === name.toLowerCase());
+}
 
 /** Users know themselves as `user`; whoever asks for an explanation has many. */
 const ofUser = (name: string, { place, says }: Rule): Rule => ({
@@ -69,8 +110,13 @@ function routeRules({ roles }: Policy, { role, can }: Access, method: string, pa
   const candidates = routesOf(path);
   const route = candidates.find((candidate) => candidate.method === method);
   if (route === undefined) {
-    const methods = candidates.map((candidate) => candidate.method).join(', ');
-    return [{ place: 'routes', says: candidates.length === 0 ? `no ${path}` : `${path} takes ${methods}` }];
+    if (candidates.length === 0) return [{ place: 'routes', says: `no ${path}` }];
+    return [
+      takes(
+        path,
+        candidates.map((candidate) => candidate.method),
+      ),
+    ];
   }
   if (route.needs === 'denied') return [{ place: 'routes', says: `${method} ${path} is closed to everyone` }];
   return [
@@ -81,16 +127,12 @@ function routeRules({ roles }: Policy, { role, can }: Access, method: string, pa
   ];
 }
 
-const inList = (items: readonly string[]): string => items.join(', ') || 'none';
-
 const nobody = (): boolean => false;
 
 function modelVerdicts(access: Access, route: Route, path: string, model: string | undefined): Iterable<Verdict> {
   if (route.names === 'path') return askPath(access, path, nobody);
   if (route.names === 'none') return [];
-  return model === undefined
-    ? modelRules(access, route).map((rule) => ({ allowed: true, rule }))
-    : askBody(access, route, naming(model), nobody);
+  return model === undefined ? askAnyModel(access, route) : askBody(access, route, naming(model), nobody);
 }
 
 /** Of a request that names a model and nothing else, wherever its route has the name. */
@@ -100,36 +142,29 @@ function naming(model: string): BodyFacts {
   return { values, images: { count: 0, bytes: 0 }, toolTypes: [], textBytes: 0 };
 }
 
-function modelRules({ role, models, cloud, registries }: Access, { needs }: Route): readonly Rule[] {
-  return [
-    ...models.deny.map(({ place, globs }) => ({ place, says: inList(globs) })),
-    { place: `roles.${role}.cloud`, says: String(cloud) },
-    ...(needs === 'manage' ? [{ place: `roles.${role}.registries`, says: inList(registries) }] : []),
-    { place: models.allow.place, says: inList(models.allow.globs) },
-  ];
-}
+/** What the parameters of a model that is made are held to. */
+const clampsOfParameters: readonly string[] = ['contextTokens', 'outputTokens', 'options'];
 
-/** What a request that is let through is held to: those that use a model alone. */
-function holds(access: Access, user: User, { needs }: Route): readonly Rule[] {
-  if (needs !== 'infer') return [];
+/** What a request that is let through is held to: uploads, those that make a model, and those that use one. */
+function holds(access: Access, user: Asker, { needs, body, names }: Route): readonly Rule[] {
   const { role, clamps, limits, limitsPerKey, priority, weight } = access;
-  const ofRole = (key: string, value: unknown): Rule => ({ place: `roles.${role}.${key}`, says: text(value) });
+  const ofRole = (key: string, value: unknown): Rule => ({ place: `roles.${role}.${key}`, says: valueWords(value) });
+  const { uploadBytes, ...ofBody } = clamps;
+  if (body === 'blob') return uploadBytes === undefined ? [] : [ofRole('clamps.uploadBytes', uploadBytes)];
+  const holding = (key: string): boolean =>
+    needs === 'infer' || (names === 'create' && clampsOfParameters.includes(key));
+  const bounds = Object.entries(ofBody).filter(([key]) => holding(key));
+  const rules = bounds.map(([key, value]) => ofRole(`clamps.${key}`, value));
+  if (needs !== 'infer') return rules;
   return [
-    ...Object.entries(clamps).map(([key, value]) => ofRole(`clamps.${key}`, value)),
+    ...rules,
     ...Object.entries(limits).map(([key, value]) =>
       Object.hasOwn(user.limits ?? {}, key)
-        ? { place: `users.${user.name}.limits.${key}`, says: text(value) }
+        ? { place: `users.${user.name}.limits.${key}`, says: valueWords(value) }
         : ofRole(`limits.${key}`, value),
     ),
     ...Object.entries(limitsPerKey).map(([key, value]) => ofRole(`limitsPerKey.${key}`, value)),
     ...(priority === 0 ? [] : [ofRole('priority', priority)]),
     ...(weight === 1 ? [] : [ofRole('weight', weight)]),
   ];
-}
-
-/** A value of the policy in words: `30`, `1m`, `min 1m, max 1h`, `temperature, top_p`. */
-function text(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return String(value);
-  if (Array.isArray(value)) return inList(value);
-  return inList(Object.entries(value).map(([key, inner]) => `${key} ${inner}`));
 }

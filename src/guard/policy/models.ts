@@ -2,7 +2,7 @@ import type { RefusalCode } from '../answers.ts';
 import type { BodyFacts, Value } from '../body/facts.ts';
 import type { ModelNaming, Route } from '../routes.ts';
 import type { Verdict } from './decision.ts';
-import { namesModel } from './modelGlob.ts';
+import { globOf } from './modelGlob.ts';
 import { type ModelName, parseModelName, parseStoredName } from './modelName.ts';
 import type { Access } from './policy.ts';
 
@@ -39,13 +39,23 @@ export function* askModel(access: Access, name: ModelName | undefined, isRemote:
     return;
   }
   for (const { place, globs } of access.models.deny) {
-    const glob = globs.find((candidate) => namesModel(candidate, name));
+    const glob = globOf(globs, name);
     yield glob === undefined ? yes(place, globs.join(', ')) : no('model-not-permitted', place, glob);
   }
   if (name.cloud || isRemote(name.short)) yield onCloud(access);
   const { place, globs } = access.models.allow;
-  const glob = globs.find((candidate) => namesModel(candidate, name));
+  const glob = globOf(globs, name);
   yield glob === undefined ? no('model-not-permitted', place, globs.join(', ') || 'none') : yes(place, glob);
+}
+
+/**
+ * Whether the rules let a user use a model that runs where its name says: the yes or no of `askModel` alone, because lists
+ * hold many.
+ */
+export function mayUse({ models, cloud }: Access, name: ModelName): boolean {
+  if (name.cloud && !cloud) return false;
+  if (models.deny.some(({ globs }) => globOf(globs, name) !== undefined)) return false;
+  return globOf(models.allow.globs, name) !== undefined;
 }
 
 /** May this user use this model, however it is spelled (SEC-36)? */
@@ -112,12 +122,14 @@ const fetching = new Map<Route['path'], readonly Naming[]>([
 type Named = { readonly naming: Naming; readonly name: ModelName | undefined } | { readonly problem: Verdict };
 
 /** Go takes null and an empty text for nothing. */
-const isThere = (value: Value | undefined): value is Value =>
+const saysSomething = (value: Value | undefined): value is Value =>
   value !== undefined && value.kind !== 'null' && value.value !== '';
 
-function namesIn({ path, names }: Route, { values }: BodyFacts): readonly Named[] {
-  return (fetching.get(path) ?? namings[names]).flatMap((naming): readonly Named[] => {
-    const found = naming.keys.map((key) => values.get(key)).filter(isThere);
+const namingsOf = ({ path, names }: Route): readonly Naming[] => fetching.get(path) ?? namings[names];
+
+function namesIn(route: Route, { values }: BodyFacts): readonly Named[] {
+  return namingsOf(route).flatMap((naming): readonly Named[] => {
+    const found = naming.keys.map((key) => values.get(key)).filter(saysSomething);
     const place = naming.keys.join(' or ');
     const [first] = found;
     if (first === undefined) return naming.optional ? [] : [{ problem: no('no-model', place, 'names no model') }];
@@ -142,22 +154,51 @@ function* askNames(access: Access, named: readonly Named[], isRemote: IsRemote):
   }
 }
 
+/** Ollama before 0.5.5 made a model of what it read there, or in a file of this path on its own disk. */
+const modelfiles = ['modelfile', 'path'];
+
+/** The types of tools that search the web there, whatever white space is around them: Go's is not JavaScript's. */
+const webTool = /(^|[^a-z])web_(search|fetch)/i;
+
 /** What leads elsewhere beside the names: whatever stands at these keys, but for what Go takes for nothing. */
-function* askBeyond(access: Access, { values, toolTypes }: BodyFacts): Generator<Verdict> {
-  const asks = (key: string): boolean => isThere(values.get(key)) && values.get(key)?.value !== false;
-  if (asks('insecure')) yield no('registry-not-permitted', 'insecure', 'is never permitted');
-  // Ollama before 0.5.5 read names of models out of it.
-  if (asks('modelfile')) yield no('bad-field', 'modelfile', 'may name any model');
-  const searches = toolTypes.some((type) => /^web_(search|fetch)/i.test(type.trim()));
+function* askBeyond(access: Access, { names }: Route, { values, toolTypes }: BodyFacts): Generator<Verdict> {
+  const asks = (key: string): boolean => saysSomething(values.get(key)) && values.get(key)?.value !== false;
+  if (asks('insecure')) yield no('insecure-not-permitted', 'insecure', 'is never permitted');
+  const modelfile = names === 'create' ? modelfiles.find(asks) : undefined;
+  if (modelfile !== undefined) yield no('bad-field', modelfile, 'may name any model');
+  const searches = toolTypes.some((type) => webTool.test(type));
   if (searches || asks('web_search_options') || asks('remote_host')) yield onCloud(access);
 }
 
 /** Every rule on what a body asks for, in the order in which they are asked. */
-export function* askBody(access: Access, route: Route, facts: BodyFacts, isRemote: IsRemote): Generator<Verdict> {
-  const named = namesIn(route, facts);
+export function askBody(access: Access, route: Route, facts: BodyFacts, isRemote: IsRemote): Generator<Verdict> {
+  return askAll(access, route, namesIn(route, facts), facts, isRemote);
+}
+
+function* askAll(
+  access: Access,
+  route: Route,
+  named: readonly Named[],
+  facts: BodyFacts,
+  isRemote: IsRemote,
+): Generator<Verdict> {
   if (named.length === 0) yield yes('routes', 'names no model');
   yield* askNames(access, named, isRemote);
-  yield* askBeyond(access, facts);
+  yield* askBeyond(access, route, facts);
+}
+
+/** Every rule on whichever model a body would name, in the order in which they are asked: a no where none gets by. */
+export function* askAnyModel({ models, cloud, registries, role }: Access, route: Route): Generator<Verdict> {
+  for (const { place, globs } of models.deny) {
+    yield globs.includes('*') ? no('model-not-permitted', place, '*') : yes(place, globs.join(', '));
+  }
+  yield yes(`roles.${role}.cloud`, String(cloud));
+  const { place, globs } = models.allow;
+  yield globs.length === 0 ? no('model-not-permitted', place, 'none') : yes(place, globs.join(', '));
+  const fetched = namingsOf(route).find(({ fetches }) => fetches);
+  if (fetched === undefined) return;
+  const from = [`roles.${role}.registries`, registries.join(', ') || 'none'] as const;
+  yield registries.length === 0 && !fetched.optional ? no('registry-not-permitted', ...from) : yes(...from);
 }
 
 /** What is said of a body, and the short names of the models that it names, as far as they are names. */
@@ -171,8 +212,9 @@ export interface BodyVerdict {
  * is made of (SEC-9), and a route that names a model has no way past this (SEC-20).
  */
 export function judgeBody(access: Access, route: Route, facts: BodyFacts, isRemote: IsRemote): BodyVerdict {
+  const named = namesIn(route, facts);
   return {
-    verdict: decided(askBody(access, route, facts, isRemote)),
-    models: namesIn(route, facts).flatMap((one) => ('name' in one && one.name !== undefined ? [one.name.short] : [])),
+    verdict: decided(askAll(access, route, named, facts, isRemote)),
+    models: named.flatMap((one) => ('name' in one && one.name !== undefined ? [one.name.short] : [])),
   };
 }

@@ -2,6 +2,7 @@ import type { RefusalCode } from '../answers.ts';
 import type { User } from '../identity/users.ts';
 import { type Capability, type Route, routesOf } from '../routes.ts';
 import { parseDuration } from '../share/duration.ts';
+import { defaultHost } from './modelName.ts';
 import type { Clamps, Limits, ModelRules, PolicyDocument, RoleDocument, TokenIssuer } from './policyDocument.ts';
 
 /** What a role may do, complete. */
@@ -33,21 +34,26 @@ export interface Policy {
   readonly issuers: readonly TokenIssuer[];
 }
 
-/** Where Ollama's own models come from. */
-const ollamaRegistry = 'registry.ollama.ai';
-
 const anyModel: Required<ModelRules> = { allow: ['*'], deny: [] };
 
 const common = {
   models: anyModel,
   cloud: false,
-  registries: [ollamaRegistry],
-  clamps: {},
+  registries: [defaultHost],
+  /** SEC-10: whoever has larger files of models says so in the policy. */
+  clamps: { uploadBytes: 64 * 1024 ** 3 },
   limits: {},
   limitsPerKey: {},
   priority: 0,
   weight: 1,
 } as const;
+
+/** What a role of a policy is before the policy says anything. */
+const blank: Omit<Role, 'name'> = {
+  ...common,
+  can: ['read', 'infer'],
+  clamps: { ...common.clamps, keepAlive: { min: '1m', max: '1h' } },
+};
 
 /**
  * The roles that are there without a policy. A shared model stays in memory whatever one of those who share it asks for
@@ -55,20 +61,13 @@ const common = {
  */
 export const builtInRoles: readonly Role[] = [
   { ...common, name: 'viewer', can: ['read'] },
-  { ...common, name: 'member', can: ['read', 'infer'], clamps: { keepAlive: { min: '1m', max: '1h' } } },
+  { ...blank, name: 'member' },
   { ...common, name: 'admin', can: ['read', 'infer', 'manage'] },
   { ...common, name: 'owner', can: ['read', 'infer', 'manage'], cloud: true, priority: 10 },
 ];
 
 /** The names of the roles that are there without a policy, least first. */
 export const roleNames: readonly string[] = builtInRoles.map(({ name }) => name);
-
-/** What a role of a policy is before the policy says anything. */
-const blank: Omit<Role, 'name'> = {
-  ...common,
-  can: ['read', 'infer'],
-  clamps: { keepAlive: { min: '1m', max: '1h' } },
-};
 
 /** Without a number from Ollama: as many as it takes on at once by itself at most. */
 const defaultQueue: QueuePolicy = { concurrency: 4, length: 256, maxWaitMs: 10 * 60_000 };
@@ -89,10 +88,15 @@ function completed(before: Role, { models, clamps, limits, limitsPerKey, ...rest
     ...before,
     ...rest,
     models: { ...before.models, ...models },
-    clamps: { ...before.clamps, ...clamps },
+    clamps: completedClamps(before.clamps, clamps),
     limits: { ...before.limits, ...limits },
     limitsPerKey: { ...before.limitsPerKey, ...limitsPerKey },
   };
+}
+
+function completedClamps(before: Clamps, clamps: Clamps = {}): Clamps {
+  const keepAlive = clamps.keepAlive && { ...before.keepAlive, ...clamps.keepAlive };
+  return { ...before, ...clamps, ...(keepAlive && { keepAlive }) };
 }
 
 /** The policy where nothing is written. */
@@ -118,15 +122,29 @@ export interface Access extends Omit<Role, 'name' | 'models'> {
   readonly models: ModelAccess;
 }
 
+/** Whose access is asked for. */
+type Holder = Pick<User, 'role' | 'models' | 'limits'>;
+
+/** What came of a role for each user with something of its own, and, by the role itself, for all others. */
+const accesses = new WeakMap<Role, WeakMap<Holder | Role, Access>>();
+
 /**
  * What a user may do. Models that the user has of its own take the place of those the role allows; what either denies is
  * denied. Limits of its own take the place of the role's, one by one. A role that the policy does not know may nothing.
+ *
+ * @returns the same as before for the same role and user, neither of which ever changes.
  */
-export function accessOf(
-  { roles }: Policy,
-  { role: name, models, limits }: Pick<User, 'role' | 'models' | 'limits'>,
-): Access {
-  const { name: _name, ...role } = roles.get(name) ?? { ...common, name, can: [], models: { allow: [], deny: [] } };
+export function accessOf({ roles }: Policy, user: Holder): Access {
+  const { role: name, models, limits } = user;
+  const role = roles.get(name) ?? { ...common, name, can: [], models: { allow: [], deny: [] } };
+  const ofRole = accesses.get(role) ?? new WeakMap<Holder | Role, Access>();
+  const holder = models === undefined && limits === undefined ? role : user;
+  const access = ofRole.get(holder) ?? newAccess(role, user);
+  accesses.set(role, ofRole.set(holder, access));
+  return access;
+}
+
+function newAccess({ name, ...role }: Role, { models, limits }: Holder): Access {
   return {
     ...role,
     role: name,

@@ -51,6 +51,8 @@ const clamps = z.strictObject({
   /** How many images one request may hold, and the bytes of all of them as they are sent. */
   images: z.exactOptional(z.int().check(z.nonnegative('must be 0 or more'))),
   imageBytes: z.exactOptional(count),
+  /** The bytes of one blob that is uploaded. */
+  uploadBytes: z.exactOptional(count),
   /** The members of `options` that may be there; all of them unless given. */
   options: z.exactOptional(z.array(z.string().check(z.regex(/^[a-z][a-z0-9_]{0,63}$/, 'must be an option of Ollama')))),
 });
@@ -118,6 +120,11 @@ const httpsUrl = z.string().check(
 
 const claim = z.string().check(z.regex(/^[\w.:/@-]{1,128}$/, 'must be the name of a claim'));
 
+/** What a claim may hold; JavaScript puts names that are numbers before all others, and the order of roles decides. */
+const claimValue = z
+  .string()
+  .check(z.regex(/^(?!(?:0|[1-9]\d{0,9})$)/, 'must not be a number, because those would come before all others'));
+
 /** Somebody whose JSON Web Tokens are taken (RFC 7519, OpenID Connect Discovery 1.0). */
 const issuer = z.strictObject({
   issuer: httpsUrl,
@@ -139,7 +146,7 @@ const issuer = z.strictObject({
     }),
   ),
   /** From what the role claim holds to a role here; the first in this order that the token has counts. */
-  roles: z.exactOptional(z.record(z.string(), z.string().check(z.regex(roleName, 'must be the name of a role')))),
+  roles: z.exactOptional(z.record(claimValue, z.string().check(z.regex(roleName, 'must be the name of a role')))),
   /** Of a token that `roles` says nothing of; without it such a token lets nobody in. */
   defaultRole: z.exactOptional(z.string().check(z.regex(roleName, 'must be the name of a role'))),
 });
@@ -202,7 +209,7 @@ function problemOf(issue: z.core.$ZodRawIssue): string {
     case 'unrecognized_keys':
       return 'is not known here';
     case 'invalid_key':
-      return 'must be a lower-case name such as ci-bots';
+      return issue.issues[0]?.message ?? 'is not valid';
     case 'invalid_value':
       return `must be one of ${issue.values.join(', ')}`;
     case 'too_small':
@@ -228,5 +235,5 @@ const kinds: Readonly<Record<string, string>> = {
   string: 'a text in double quotes',
   boolean: 'true or false',
   int: 'a whole number',
-  number: 'a number',
+  number: 'a whole number',
 };

@@ -44,6 +44,9 @@ export class RemoteModels {
   #names: ReadonlySet<string> = new Set();
   #readAt = Number.NEGATIVE_INFINITY;
   #asking: Promise<void> | undefined;
+  /** How many requests are under way that may give models other names, and how often one was over. */
+  #changing = 0;
+  #revision = 0;
   #hasFailed = false;
 
   constructor(options: RemoteModelsOptions) {
@@ -62,12 +65,31 @@ export class RemoteModels {
    * @returns whether it is known which models run elsewhere; if not, no model may be taken for a local one.
    */
   async fresh(): Promise<boolean> {
-    if (this.#age < this.#options.maxAgeMs) return true;
-    this.#asking ??= this.#ask().finally(() => {
+    while (this.#age >= (this.#changing > 0 ? 0 : this.#options.maxAgeMs)) {
+      const revision = this.#revision;
+      this.#asking ??= this.#ask(revision).finally(() => {
+        if (revision === this.#revision) this.#asking = undefined;
+      });
+      await (this.#isUsable ? atMost(this.#asking, patienceMs) : this.#asking);
+      if (revision === this.#revision) return this.#isUsable;
+    }
+    return true;
+  }
+
+  /**
+   * A request begins that may give models other names: until it is over everything is asked for anew, and what was known
+   * before will not do afterwards.
+   *
+   * @returns what to call when it is over.
+   */
+  change(): () => void {
+    this.#changing += 1;
+    return () => {
+      this.#changing -= 1;
+      this.#readAt = Number.NEGATIVE_INFINITY;
+      this.#revision += 1;
       this.#asking = undefined;
-    });
-    await (this.#isUsable ? atMost(this.#asking, patienceMs) : this.#asking);
-    return this.#isUsable;
+    };
   }
 
   /** Takes up what an answer of `/api/tags`, on its way to somebody, tells of remote models; others tell of none. */
@@ -84,13 +106,15 @@ export class RemoteModels {
   }
 
   get #isUsable(): boolean {
-    return this.#age < usableMs;
+    return this.#age < (this.#changing > 0 ? patienceMs : usableMs);
   }
 
-  async #ask(): Promise<void> {
+  async #ask(revision: number): Promise<void> {
+    const askedAt = this.#now();
     try {
-      const askedAt = this.#now();
-      this.#names = new Set(remoteNames(await this.#options.read()));
+      const names = remoteNames(await this.#options.read());
+      if (revision !== this.#revision) return;
+      this.#names = new Set(names);
       this.#readAt = askedAt;
       this.#hasFailed = false;
     } catch (error) {

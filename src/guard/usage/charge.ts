@@ -15,7 +15,8 @@ export interface ChargePorts {
 /**
  * What one request has used, in tokens: Ollama's own numbers, and estimates where it gave none. It is settled when both
  * the client and Ollama are done with it. One that never ran is free; one whose client left before the answer began is
- * not, or everybody's would be.
+ * not, or everybody's would be. Neither is the time that a client let go by without a token before it left: Ollama says
+ * nothing while it writes a tool call.
  */
 export class Charge {
   readonly #onSettled: (tokens: number) => void;
@@ -23,6 +24,8 @@ export class Charge {
   #sent: (TokenEstimate & { readonly at: number }) | undefined;
   #isAnswering = false;
   #count: TokenCount | undefined;
+  /** Whether the client left while Ollama was still answering. */
+  #hasLeft = false;
   /** Whether the client got an answer to its end; undefined while it is there. */
   #wasAnswered: boolean | undefined;
   #isSettled = false;
@@ -42,6 +45,7 @@ export class Charge {
     this.#isAnswering = true;
     return (count) => {
       this.#count = count;
+      this.#hasLeft = this.#wasAnswered === false;
       this.#settle();
     };
   }
@@ -61,9 +65,16 @@ export class Charge {
   #used(): number {
     if (this.#sent === undefined) return 0;
     const { prompt, output, at } = this.#sent;
-    const meanwhile = Math.min(output, Math.ceil(((this.#now() - at) / 1_000) * tokensPerSecond));
-    if (this.#count !== undefined) return (this.#count.prompt ?? prompt) + (this.#count.output ?? meanwhile);
+    const meanwhile = Math.min(output, Math.ceil(tokensIn(this.#now() - at)));
     // The guard answered in Ollama's place: it was not there, or failed.
-    return this.#wasAnswered ? 0 : prompt + meanwhile;
+    if (this.#count === undefined) return this.#wasAnswered ? 0 : prompt + meanwhile;
+    const { prompt: read = prompt, output: written = meanwhile, silentMs = 0 } = this.#count;
+    // When Ollama itself broke off, nobody knows whether it was at work until then.
+    const unseen = this.#hasLeft ? Math.min(Math.max(0, output - written), Math.floor(tokensIn(silentMs))) : 0;
+    return read + written + unseen;
   }
+}
+
+function tokensIn(milliseconds: number): number {
+  return (milliseconds / 1_000) * tokensPerSecond;
 }

@@ -1,56 +1,109 @@
 import type { IncomingMessage } from 'node:http';
-import { type AnswerUsage, usageAtEnd } from './answerUsage.ts';
+import { type AnswerUsage, usageAtEnd, usageWithin } from './answerUsage.ts';
 
-/** How a record that carries a token begins in the streams of each path; each begins with the end of the line before. */
-const records: Readonly<Record<string, Buffer>> = {
-  '/api/generate': Buffer.from('\n{'),
-  '/api/chat': Buffer.from('\n{'),
-  '/v1/chat/completions': Buffer.from('\ndata: {'),
-  '/v1/completions': Buffer.from('\ndata: {'),
-  '/v1/responses': Buffer.from('\nevent: response.output_text.delta'),
-  '/v1/messages': Buffer.from('\nevent: content_block_delta'),
+/** How Ollama streams on a path. */
+interface Form {
+  /** How a line begins that holds what the model wrote, or says that the next one does; none begins another. */
+  readonly begins: readonly Buffer[];
+  /** The most bytes of a line that holds one token, of a model with a long name. */
+  readonly usual: number;
+  /** How a line ends that says how likely its token was, at length. */
+  readonly likelyEnd?: Buffer;
+}
+
+/** Without tools no line holds more than a token, however much is said of it, or of all of them at the end. */
+const noTools = Number.POSITIVE_INFINITY;
+
+const native = [Buffer.from('{')];
+const data = [Buffer.from('data: {')];
+
+const forms: Readonly<Record<string, Form>> = {
+  '/api/generate': { begins: native, usual: noTools },
+  '/api/chat': { begins: native, usual: 224, likelyEnd: Buffer.from(']}]}') },
+  '/v1/chat/completions': { begins: data, usual: 320, likelyEnd: Buffer.from(']}]}}]}') },
+  '/v1/completions': { begins: data, usual: noTools },
+  '/v1/responses': {
+    begins: ['output_text', 'function_call_arguments', 'reasoning_summary_text'].map((part) =>
+      Buffer.from(`event: response.${part}.delta`),
+    ),
+    usual: 192,
+  },
+  '/v1/messages': { begins: [Buffer.from('event: content_block_delta')], usual: 128 },
 };
 
+/** No line's beginning is longer. */
+const longestBegin = Math.max(...Object.values(forms).flatMap(({ begins }) => begins.map(({ length }) => length)));
+
+/** Bytes of a token in a line that holds many. */
+const bytesPerToken = 4;
+
 const nothing = Buffer.alloc(0);
-const newline = 0x0a;
+const milliseconds = () => performance.now();
+const [newline, closeObject] = [0x0a, 0x7d];
 const streamed = /^(application\/x-ndjson|text\/event-stream)\b/;
 
 /** Ollama's own numbers are in the last record, at its end; an answer that is one JSON ends with them. */
 const tailBytes = 4_096;
 
 /** Tokens of a request that is over; left out what Ollama did not say, so that an estimate has to do. */
-export type TokenCount = Pick<AnswerUsage, 'prompt' | 'output'>;
+export interface TokenCount extends AnswerUsage {
+  /** Of a stream that was cut: milliseconds since something came, in which a tool call may have been written. */
+  readonly silentMs?: number;
+}
 
-/** Counts the tokens of an answer that flows by: a token a record, until Ollama says how many there were. */
+/**
+ * Counts the tokens of an answer that flows by, until Ollama says how many there were: one for each record, and more for
+ * one that is longer than a token makes it. Ollama holds a tool call back until it is complete, and sends it as one.
+ */
 export class TokenCounter {
-  readonly #record: Buffer | undefined;
-  #tokens = 0;
-  #prompt: number | undefined;
-  /** Whether the number of the prompt's tokens may be in what comes next. */
-  #opening: boolean;
-  /** How many bytes of a record's beginning the chunks so far end with. */
-  #begun = 1;
-  #tail = nothing;
+  readonly #form: Form | undefined;
+  readonly #now: () => number;
+  #records = 0;
+  /** Bytes beyond those of usual records. */
+  #beyond = 0;
+  /** Bytes of the line that has not ended yet. */
+  #line = 0;
+  /** How that line begins, while it is too short to say what it is. */
+  #begun: string | undefined;
+  /** Whether it holds what the model wrote. */
+  #isModels = false;
+  /** Whether the last long line said how likely its token was. */
+  #isLikely = false;
+  /** What Ollama said before the answer's end. */
+  #told: AnswerUsage | undefined;
+  /** Whether it may say that in what comes next. */
+  #mayTell: boolean;
+  #tail: Buffer = nothing;
   #filled = 0;
+  #seenAt: number | undefined;
+  #counted: number | undefined;
 
   /**
-   * @param record how a record begins; undefined when the answer is none of records.
-   * @param opening whether the first record holds the prompt's tokens, which then are known of a stream that is cut too.
+   * @param isStream whether the answer is a stream of records; one JSON otherwise.
+   * @param now milliseconds; replaced in tests.
    */
-  constructor(record: Buffer | undefined, opening = false) {
-    this.#record = record;
-    this.#opening = opening;
+  constructor(path: string, isStream: boolean, now = milliseconds) {
+    this.#form = isStream ? forms[path] : undefined;
+    this.#mayTell = path === (isStream ? '/v1/messages' : '/api/generate');
+    this.#now = now;
   }
 
-  /** Records so far; after `end` Ollama's own number, if there was one. */
+  /** As many as there seem to be so far; after `end` Ollama's own number, if there was one. */
   get tokens(): number {
-    return this.#tokens;
+    if (this.#counted !== undefined) return this.#counted;
+    const line = this.#form === undefined || this.#isLikely ? 0 : this.#lineBeyond(this.#form);
+    return this.#records + Math.floor((this.#beyond + line) / bytesPerToken);
   }
 
   write(chunk: Buffer): void {
-    if (this.#record !== undefined) this.#count(chunk, this.#record);
+    if (this.#form !== undefined) {
+      this.#seenAt = this.#now();
+      this.#count(chunk, this.#form);
+    } else if (this.#mayTell && this.#filled + chunk.length > tailBytes) {
+      this.#readWithin(chunk);
+    }
     this.#keepTail(chunk);
-    if (this.#opening) this.#readOpening();
+    if (this.#mayTell && this.#form !== undefined) this.#readOpening();
   }
 
   /**
@@ -59,68 +112,146 @@ export class TokenCounter {
    * @param whole whether the answer came to its end.
    */
   end(whole = true): TokenCount {
-    const { prompt = this.#prompt, output, events = 0 } = this.#usage(whole);
-    // Of /v1/responses the records are those of the text alone; a stream that is cut may have been thinking until then.
-    const counted = this.#record === undefined ? undefined : Math.max(this.#tokens, events);
-    const tokens = output ?? counted;
-    this.#tokens = tokens ?? 0;
-    return { ...(prompt !== undefined && { prompt }), ...(tokens !== undefined && { output: tokens }) };
+    const isStream = this.#form !== undefined;
+    const usage = isStream ? this.#usageOfLines(whole) : { ...(whole && this.#usageAtEnd()), ...this.#told };
+    const { prompt = this.#told?.prompt, output = isStream ? this.tokens : undefined } = usage;
+    this.#counted = output ?? 0;
+    const count: { -readonly [name in keyof TokenCount]: number } = {};
+    if (prompt !== undefined) count.prompt = prompt;
+    if (output !== undefined) count.output = output;
+    if (!whole && usage.output === undefined && this.#seenAt !== undefined) count.silentMs = this.#now() - this.#seenAt;
+    return count;
   }
 
-  /** The numbers in the records that the tail holds, later ones first; of one JSON only when it is whole. */
-  #usage(whole: boolean): AnswerUsage {
+  #usageAtEnd(): AnswerUsage {
+    return usageAtEnd(this.#tail.toString('latin1', 0, this.#filled));
+  }
+
+  /** The numbers in the records that the tail holds, later ones first. */
+  #usageOfLines(whole: boolean): AnswerUsage {
     const text = this.#tail.toString('latin1', 0, this.#filled);
-    if (this.#record === undefined) return whole ? usageAtEnd(text) : {};
+    if (!hasNumbers(text)) return {};
+    let prompt: number | undefined;
     // What follows the last line end of a stream that was cut is no record yet.
-    const lines = (whole ? text : text.slice(0, text.lastIndexOf('\n') + 1)).split('\n');
-    let usage: AnswerUsage = {};
-    for (let line = lines.pop(); line !== undefined; line = lines.pop()) {
-      if (line.endsWith('}')) usage = { ...usageAtEnd(line), ...usage };
-      if (usage.prompt !== undefined && usage.output !== undefined) break;
-    }
-    return usage;
-  }
-
-  #readOpening(): void {
-    this.#prompt = this.#usage(false).prompt;
-    this.#opening = this.#prompt === undefined && this.#filled < tailBytes;
-  }
-
-  #count(chunk: Buffer, record: Buffer): void {
-    let at = 0;
-    if (this.#begun > 0) {
-      while (at < chunk.length && this.#begun < record.length && chunk[at] === record[this.#begun]) {
-        at += 1;
-        this.#begun += 1;
+    for (let end = whole ? text.length : text.lastIndexOf('\n'); end > 0; ) {
+      const begin = text.lastIndexOf('\n', end - 1) + 1;
+      if (text.charCodeAt(end - 1) === closeObject) {
+        const usage = usageAtEnd(text, begin, end);
+        prompt ??= usage.prompt;
+        if (usage.output !== undefined) return { ...(prompt !== undefined && { prompt }), output: usage.output };
       }
-      if (this.#begun === record.length) this.#tokens += 1;
-      else if (at === chunk.length) return;
+      end = begin - 1;
     }
-    for (let found = chunk.indexOf(record, at); found !== -1; found = chunk.indexOf(record, at)) {
-      this.#tokens += 1;
-      at = found + record.length;
-    }
-    // A record's only line end is its first byte, so there is one place where a cut one can begin.
-    const line = chunk.lastIndexOf(newline);
-    const rest = line < at ? 0 : chunk.length - line;
-    // Without a subarray: each would be an object for the garbage collector, at every record of every stream.
-    const begins = rest > 0 && rest < record.length && chunk.compare(record, 0, rest, line) === 0;
-    this.#begun = begins ? rest : 0;
+    return prompt === undefined ? {} : { prompt };
   }
 
-  /** Copies, because a part of a chunk would hold on to all of it, and grows with need: most of many streams are idle. */
+  /** The first record of `/v1/messages` holds the prompt's tokens, which then are known of a stream that is cut too. */
+  #readOpening(): void {
+    const usage = this.#usageOfLines(false);
+    this.#told = usage.prompt === undefined ? undefined : { prompt: usage.prompt };
+    this.#mayTell = this.#told === undefined && this.#filled < tailBytes;
+  }
+
+  /** Before what comes next pushes them out of the tail. */
+  #readWithin(chunk: Buffer): void {
+    this.#told = usageWithin(this.#tail.toString('latin1', 0, this.#filled) + chunk.toString('latin1'));
+    this.#mayTell = this.#told === undefined;
+  }
+
+  #count(chunk: Buffer, form: Form): void {
+    for (let at = 0; at < chunk.length; ) {
+      const found = chunk.indexOf(newline, at);
+      const end = found === -1 ? chunk.length : found;
+      if (this.#line === 0) this.#beginLine(chunk, at, end, form);
+      else if (this.#begun !== undefined) this.#goOn(chunk, at, end, form);
+      this.#line += end - at;
+      if (found === -1) return;
+      this.#endLine(chunk, end, form);
+      at = end + 1;
+    }
+  }
+
+  #beginLine(chunk: Buffer, at: number, end: number, { begins }: Form): void {
+    // An empty line ends an event; what is in it is on the lines before.
+    if (at === end) {
+      if (end < chunk.length) this.#isModels = false;
+      return;
+    }
+    for (const begin of begins) {
+      if (!beginsAt(chunk, at, end, begin)) continue;
+      this.#records += 1;
+      this.#isModels = true;
+      return;
+    }
+    if (end === chunk.length && end - at < longestBegin) this.#begun = chunk.toString('latin1', at, end);
+  }
+
+  /** A line whose beginning came in pieces. */
+  #goOn(chunk: Buffer, at: number, end: number, { begins }: Form): void {
+    const begun = (this.#begun ?? '') + chunk.toString('latin1', at, Math.min(end, at + longestBegin));
+    if (begins.some((begin) => begun.startsWith(begin.toString('latin1')))) {
+      this.#records += 1;
+      this.#isModels = true;
+      this.#begun = undefined;
+    } else this.#begun = begun.length < longestBegin ? begun : undefined;
+  }
+
+  #endLine(chunk: Buffer, end: number, form: Form): void {
+    const beyond = this.#lineBeyond(form);
+    if (beyond > 0) {
+      this.#isLikely = form.likelyEnd !== undefined && this.#endsWith(chunk, end, form.likelyEnd);
+      if (!this.#isLikely) this.#beyond += beyond;
+    }
+    this.#line = 0;
+    this.#begun = undefined;
+  }
+
+  #lineBeyond({ usual }: Form): number {
+    return this.#isModels && this.#line > usual ? this.#line - usual : 0;
+  }
+
+  /** Whether the line that ends here, in a chunk that is not in the tail yet, ends so. */
+  #endsWith(chunk: Buffer, end: number, suffix: Buffer): boolean {
+    for (let back = 1; back <= suffix.length; back++) {
+      const byte = end >= back ? chunk[end - back] : this.#tail[this.#filled + end - back];
+      if (byte !== suffix[suffix.length - back]) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Grows with need: most of many streams are idle. What comes first may be all there is and is not copied, unless it
+   * is a part of something larger, all of which it would hold on to.
+   */
   #keepTail(chunk: Buffer): void {
     const taken = Math.min(chunk.length, tailBytes);
     const kept = Math.min(this.#filled, tailBytes - taken);
     const needed = kept + taken;
+    // A chunk is not the tail's own. It is shorter than the tail can be, so that whatever comes next replaces it.
+    if (this.#filled === 0 && taken < tailBytes && chunk.buffer.byteLength <= 2 * tailBytes) {
+      this.#tail = chunk;
+      this.#filled = taken;
+      return;
+    }
     if (needed > this.#tail.length) {
-      const grown = Buffer.alloc(Math.min(tailBytes, Math.max(needed, 2 * this.#tail.length)));
+      const grown = Buffer.allocUnsafeSlow(Math.min(tailBytes, Math.max(needed, 2 * this.#tail.length)));
       this.#tail.copy(grown, 0, this.#filled - kept, this.#filled);
       this.#tail = grown;
     } else if (kept < this.#filled) this.#tail.copyWithin(0, this.#filled - kept, this.#filled);
     chunk.copy(this.#tail, kept, chunk.length - taken);
     this.#filled = needed;
   }
+}
+
+/** Whether numbers can be in a text at all: within a string, the quotes around their names have backslashes. */
+function hasNumbers(text: string): boolean {
+  return text.includes('_count":') || text.includes('_tokens":') || text.includes('load"');
+}
+
+function beginsAt(chunk: Buffer, at: number, end: number, begin: Buffer): boolean {
+  if (end - at < begin.length) return false;
+  for (let i = 0; i < begin.length; i++) if (chunk[at + i] !== begin[i]) return false;
+  return true;
 }
 
 /** Embedding answers are one JSON, which Ollama's number of the prompt's tokens ends. */
@@ -132,9 +263,23 @@ const untold: Readonly<Record<string, TokenCount>> = {
   '/v1/audio/transcriptions': {},
 };
 
+const free: TokenCount = { prompt: 0, output: 0 };
+
+/** Ollama's queue is full: it has not begun. */
+const busy = 503;
+
+/**
+ * What is known of an answer that is none of a model's: nothing where Ollama failed, which may have been at work until
+ * then. What it refused is free.
+ */
+function untoldCount(path: string, status: number): TokenCount {
+  if (status >= 500 && status !== busy) return {};
+  return (status === 200 && untold[path]) || free;
+}
+
 /**
  * Calls back with the tokens of an answer as they come, on paths that generate, and with those of the request once it is
- * over: whole, or as far as it had come when it was cut. An answer that takes none, such as an error, is over at once.
+ * over: whole, or as far as it had come when it was cut. An answer that is no model's, such as an error, is over at once.
  * Call it when the answer's reader is attached.
  */
 export function watchTokens(
@@ -143,25 +288,24 @@ export function watchTokens(
   onTokens: (tokens: number) => void,
   onEnd: (count: TokenCount) => void = () => {},
 ): void {
-  const record = records[path];
-  if (answer.statusCode !== 200 || (record === undefined && !embeds.has(path))) {
-    onEnd((answer.statusCode === 200 && untold[path]) || { prompt: 0, output: 0 });
+  const generates = forms[path] !== undefined;
+  const { statusCode = 0 } = answer;
+  if (statusCode !== 200 || (!generates && !embeds.has(path))) {
+    onEnd(untoldCount(path, statusCode));
     return;
   }
-  const streams = record !== undefined && streamed.test(answer.headers['content-type'] ?? '');
-  const counter = new TokenCounter(streams ? record : undefined, streams && path === '/v1/messages');
-  const show = record === undefined ? () => {} : () => onTokens(counter.tokens);
+  const counter = new TokenCounter(path, generates && streamed.test(answer.headers['content-type'] ?? ''));
   answer.on('data', (chunk: Buffer) => {
     counter.write(chunk);
-    show();
+    if (generates) onTokens(counter.tokens);
   });
-  const tell = (count: TokenCount) => onEnd(record === undefined ? { ...count, output: 0 } : count);
+  const tell = (count: TokenCount) => onEnd(generates ? count : { ...count, output: 0 });
   const cut = () => tell(counter.end(false));
   answer.once('close', cut);
   answer.once('end', () => {
     answer.off('close', cut);
     const count = counter.end();
-    show();
+    if (generates) onTokens(counter.tokens);
     tell(count);
   });
 }

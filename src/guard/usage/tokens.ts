@@ -7,18 +7,22 @@ export const assumedOutputTokens = 16_384;
 
 /**
  * English has four bytes a token, code and JSON have about three, and so have other scripts, whose characters take more
- * bytes. The keys and quotes around a prompt count too, so the estimate is rather too high than too low.
+ * bytes. Digits may have one, which is the least there is: no token is shorter than a byte.
  */
 const bytesPerToken = 3;
 
-/** Between the 256 of gemma3 and the 1,600 of llama3.2-vision. */
+/** Between the 256 of gemma3 and the 1,600 of llama3.2-vision; and the most, above the 3,025 of mistral-small3.1. */
 const tokensPerImage = 1_024;
+const mostTokensPerImage = 4_096;
 
 /** They answer with vectors. */
 const embeds: ReadonlySet<string> = new Set(['/api/embed', '/api/embeddings', '/v1/embeddings']);
 
-/** Tokens of a request before Ollama has counted any; `output` is undefined when the request does not bound its answer. */
+/** Tokens of a request before Ollama has counted any. */
 export interface RequestTokens extends Pick<TokenEstimate, 'prompt'> {
+  /** What the prompt cannot be more than. */
+  readonly mostPrompt: number;
+  /** Undefined when the request does not bound its answer. */
   readonly output: number | undefined;
 }
 
@@ -27,6 +31,20 @@ export interface RequestTokens extends Pick<TokenEstimate, 'prompt'> {
  * of them; one that is in another field than Ollama's holds once `boundOutput` was applied.
  */
 export function estimateTokens(path: string, facts: BodyFacts): RequestTokens {
-  const prompt = Math.ceil(facts.textBytes / bytesPerToken) + tokensPerImage * facts.images.count;
-  return { prompt, output: embeds.has(path) ? 0 : largestBound(path, facts) };
+  const { textBytes, images } = facts;
+  const prompt = Math.ceil(textBytes / bytesPerToken) + tokensPerImage * images.count;
+  const mostPrompt = Math.min(textBytes + mostTokensPerImage * images.count, contextOf(path, facts));
+  return { prompt: Math.min(prompt, mostPrompt), mostPrompt, output: embeds.has(path) ? 0 : largestBound(path, facts) };
+}
+
+/** They have one prompt, and options that Ollama acts on. */
+const hasContext: ReadonlySet<string> = new Set(['/api/generate', '/api/chat']);
+
+/** Models that see get at least so many tokens, whatever is asked for (server/sched.go). */
+const leastContext = 2_048;
+
+/** Ollama cuts a prompt off at the context that the request names. */
+function contextOf(path: string, { values }: BodyFacts): number {
+  const asked = hasContext.has(path) ? values.get('options.num_ctx')?.value : undefined;
+  return typeof asked === 'number' ? Math.max(asked, leastContext) : Number.POSITIVE_INFINITY;
 }

@@ -42,20 +42,29 @@ export async function askNewName(users: readonly User[], title: string): Promise
   return name || undefined;
 }
 
+/** How a role is asked for, beside the title. */
+export interface RoleQuestion {
+  /** The role the user has. */
+  readonly now?: string;
+  readonly placeHolder?: string;
+}
+
 /**
  * Asks what a user may do: for one of the policy's roles.
  *
- * @param now the role the user has.
  * @throws GuardError `policy-invalid`.
  */
-export async function askRole(guard: GuardService, title: string, now?: string): Promise<string | undefined> {
+export async function askRole(
+  guard: GuardService,
+  title: string,
+  { now, placeHolder = l10n.t('What may this user do?') }: RoleQuestion = {},
+): Promise<string | undefined> {
   const items = [...resolvePolicy(guard.policy).roles.values()].map((role) => ({
     label: role.name,
     ...(role.name === now && { description: l10n.t('now') }),
     detail: roleWords(role),
   }));
-  return (await window.showQuickPick(items, { title, placeHolder: l10n.t('What may this user do?'), ...staysOpen }))
-    ?.label;
+  return (await window.showQuickPick(items, { title, placeHolder, ...staysOpen }))?.label;
 }
 
 /** What a role lets its users do, in words. */

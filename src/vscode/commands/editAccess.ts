@@ -72,6 +72,6 @@ function itemsOf(context: CommandContext, user: User): readonly AccessItem[] {
 }
 
 async function editRole({ guard }: CommandContext, user: User): Promise<void> {
-  const role = await askRole(guard, l10n.t('Role of {0}', user.name), user.role);
+  const role = await askRole(guard, l10n.t('Role of {0}', user.name), { now: user.role });
   if (role !== undefined) await guard.edit({ kind: 'change-user', name: user.name, change: { role } });
 }

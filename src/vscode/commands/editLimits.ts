@@ -2,6 +2,7 @@ import { l10n, window } from 'vscode';
 import { findUser, type User } from '../../guard/identity/users.ts';
 import { accessOf, resolvePolicy } from '../../guard/policy/policy.ts';
 import type { Limits } from '../../guard/policy/policyDocument.ts';
+import { parseWholeNumber } from '../../guard/policy/wholeNumber.ts';
 import { inDigits, type LimitName, limitLabel, limitNames } from '../accessWords.ts';
 import { staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
@@ -41,7 +42,9 @@ async function askLimit(title: string, { limits = {} }: User, name: LimitName): 
     value: before === undefined ? '' : String(before),
     ignoreFocusOut: true,
     validateInput: (value) =>
-      /^([1-9]\d{0,14})?$/.test(value) ? undefined : l10n.t('Type a whole number above 0, in digits alone.'),
+      value === '' || parseWholeNumber(value) !== undefined
+        ? undefined
+        : l10n.t('Type a whole number above 0, in digits alone.'),
   });
   if (text === undefined) return undefined;
   return text === '' ? others : { ...others, [name]: Number(text) };

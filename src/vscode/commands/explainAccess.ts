@@ -1,4 +1,5 @@
 import { l10n, type QuickPickItem, ThemeIcon, commands as vscodeCommands, window } from 'vscode';
+import { refusalMessage, refusalStatus } from '../../guard/answers.ts';
 import { modelNames } from '../../guard/forward/probe.ts';
 import type { Explanation } from '../../guard/policy/decision.ts';
 import { explain } from '../../guard/policy/explain.ts';
@@ -98,16 +99,20 @@ async function withModel(guard: GuardService, title: string, asked: Asked): Prom
   return model ? { ...asked, model } : undefined;
 }
 
-/** The answer in one sentence, with the rule that decided; the others on demand. */
+/** The answer in one sentence, with what the caller is told and the rule that decided; the others on demand. */
 async function tell(name: string, { method, path, model }: Asked, explanation: Explanation): Promise<void> {
-  const { allowed, rules } = explanation;
+  const { allowed, refusal, rules } = explanation;
   const what = [`${method} ${path}`, ...(model === undefined ? [] : [model])].join(', ');
   const answer = allowed ? l10n.t('Yes, {0} may: {1}.', name, what) : l10n.t('No, {0} may not: {1}.', name, what);
+  const told =
+    refusal === undefined
+      ? []
+      : [l10n.t('{0} is told: {1} {2}', name, refusalStatus(refusal), refusalMessage(refusal))];
   const last = rules.at(-1);
   const why = last === undefined ? [] : [l10n.t('Decided by {0}: {1}.', last.place, last.says)];
   const showRules = l10n.t('Show Rules');
   const editAccess = l10n.t('Edit Access');
-  const choice = await window.showInformationMessage([answer, ...why].join(' '), showRules, editAccess);
+  const choice = await window.showInformationMessage([answer, ...told, ...why].join(' '), showRules, editAccess);
   if (choice === showRules) await listRules(answer, explanation);
   if (choice === editAccess) await vscodeCommands.executeCommand(commands.editAccess, name);
 }

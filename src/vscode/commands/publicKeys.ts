@@ -1,16 +1,19 @@
 import { l10n, ThemeIcon, Uri, window, workspace } from 'vscode';
-import { type AuthorizedKey, formatAuthorizedKeys, parseAuthorizedKeys } from '../../guard/identity/authorizedKeys.ts';
+import { formatAuthorizedKeys, parseAuthorizedKeys } from '../../guard/identity/authorizedKeys.ts';
+import { editsOf, planKeyImport } from '../../guard/identity/keyImport.ts';
 import { createPublicKeyRecord } from '../../guard/identity/publicKey.ts';
 import type { PublicKeyRecord, User } from '../../guard/identity/users.ts';
+import type { GuardService } from '../guardService.ts';
 import { counted, errorWords, inWords, moment } from '../words.ts';
+import { askRole } from './addUser.ts';
 import { askUser, staysOpen } from './ask.ts';
 import type { CommandContext } from './context.ts';
 
 /** A file of public keys is not larger than this, in bytes: some ten thousand of them. */
 const maxFileBytes = 1024 * 1024;
 
-/** So many lines that were left out are told of one by one. */
-const maxProblems = 3;
+/** So many new users, and so many keys that were left out, are told of one by one. */
+const maxNamed = 3;
 
 /** What a public key is called: its comment, such as `anna@laptop`, else its id. */
 export function labelOf({ label, id }: PublicKeyRecord): string {
@@ -52,42 +55,36 @@ export async function editPublicKeys(context: CommandContext, user: User): Promi
   else if (choice !== undefined) await askPublicKey(context, user);
 }
 
-/** Adds the public keys of a file such as `authorized_keys`, each to the user that its line names. */
+/**
+ * Adds the public keys of a file such as `authorized_keys`, each to the user that its line names, and those users whom
+ * nobody has added yet.
+ */
 export async function importPublicKeys(context: CommandContext): Promise<void> {
   const { guard } = context;
-  const title = l10n.t('Import Public Keys');
-  const [file] = (await window.showOpenDialog({ title, openLabel: l10n.t('Import') })) ?? [];
+  const [file] =
+    (await window.showOpenDialog({ title: l10n.t('Import Public Keys'), openLabel: l10n.t('Import') })) ?? [];
   if (file === undefined) return;
   if ((await workspace.fs.stat(file)).size > maxFileBytes) {
     void window.showErrorMessage(l10n.t('This file is too large for one of public keys.'));
     return;
   }
   const { entries, problems } = parseAuthorizedKeys(new TextDecoder().decode(await workspace.fs.readFile(file)));
-  const known = new Set(guard.users.flatMap(({ publicKeys = [] }) => publicKeys.map(({ blob }) => blob)));
-  const fresh = [
-    ...new Map(entries.filter(({ blob }) => !known.has(blob)).map((entry) => [entry.blob, entry])).values(),
+  const plan = planKeyImport(guard.users, entries);
+  const { newUsers, newKeys, leftOut } = plan;
+  const role = newUsers.length === 0 ? '' : await askRoleOf(guard, newUsers);
+  if (role === undefined) return;
+  for (const edit of editsOf(plan, role)) await guard.edit(edit);
+  const leftOutWords = [
+    ...problems.map(({ line, reason }) => l10n.t('Line {0} was left out. {1}', line, inWords(reason))),
+    ...leftOut.map(inWords),
   ];
-  const whose = await askWhose(guard.users, fresh, title);
-  let added = 0;
-  for (const { user, blob, label } of fresh) {
-    const name = guard.users.some((one) => one.name === user) ? user : whose;
-    if (name === undefined) continue;
-    await guard.edit({ kind: 'add-public-key', name, key: createPublicKeyRecord(`ssh-ed25519 ${blob}`, label) });
-    added += 1;
-  }
   const said = [
-    counted(added, l10n.t('Added 1 public key.'), (count) => l10n.t('Added {0} public keys.', count)),
-    ...(added < entries.length
-      ? [
-          counted(entries.length - added, l10n.t('1 other was left out.'), (count) =>
-            l10n.t('{0} others were left out.', count),
-          ),
-        ]
-      : []),
-    ...problems
-      .slice(0, maxProblems)
-      .map(({ line, reason }) => l10n.t('Line {0} was left out. {1}', line, inWords(reason))),
-    ...(problems.length > maxProblems ? [l10n.t('So were {0} more.', problems.length - maxProblems)] : []),
+    counted(newKeys.length, l10n.t('Added 1 public key.'), (count) => l10n.t('Added {0} public keys.', count)),
+    ...(newUsers.length === 0
+      ? []
+      : [counted(newUsers.length, l10n.t('Added 1 user.'), (count) => l10n.t('Added {0} users.', count))]),
+    ...leftOutWords.slice(0, maxNamed),
+    ...(leftOutWords.length > maxNamed ? [l10n.t('So were {0} more.', leftOutWords.length - maxNamed)] : []),
   ];
   void window.showInformationMessage(said.join(' '));
 }
@@ -160,22 +157,12 @@ async function askWhich(
     ?.key;
 }
 
-/** Whose the keys are that name no user who is there; undefined when they are nobody's. */
-async function askWhose(
-  users: readonly User[],
-  entries: readonly AuthorizedKey[],
-  title: string,
-): Promise<string | undefined> {
-  const names = new Set<string | undefined>(users.map(({ name }) => name));
-  const unclear = entries.filter(({ user }) => !names.has(user));
-  if (unclear.length === 0) return undefined;
-  const called = unclear
-    .map(({ user, label }) => [user, label].filter(Boolean).join(' '))
-    .filter((name) => name !== '');
-  const items = users.map(({ name, role }) => ({ label: name, description: role }));
-  const placeHolder =
-    called.length === 0
-      ? l10n.t('Whose are the keys that name no user?')
-      : l10n.t('Whose are the keys that name no user: {0}?', called.slice(0, maxProblems).join(', '));
-  return (await window.showQuickPick(items, { title, placeHolder, ...staysOpen }))?.label;
+/** Asks what those may do whom a file of public keys names and nobody has added yet. */
+function askRoleOf(guard: GuardService, names: readonly string[]): Promise<string | undefined> {
+  const named = [...names.slice(0, maxNamed), ...(names.length > maxNamed ? ['…'] : [])];
+  return askRole(guard, l10n.t('Role of {0}', named.join(', ')), {
+    placeHolder: counted(names.length, l10n.t('What may this new user do?'), (count) =>
+      l10n.t('What may these {0} new users do?', count),
+    ),
+  });
 }

@@ -1,4 +1,4 @@
-import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
+import { networkInterfaces } from 'node:os';
 import { l10n, type QuickPickItem, window } from 'vscode';
 import type { GuardService } from '../guardService.ts';
 import { readGuardConfig } from '../settings.ts';
@@ -42,10 +42,8 @@ export async function startSharing({ guard }: CommandContext): Promise<void> {
 }
 
 /** Addresses of this computer, each with its interface; loopback first. Link-local ones cannot be written in a URL. */
-export function shareAddresses(
-  interfaces: NodeJS.Dict<NetworkInterfaceInfo[]> = networkInterfaces(),
-): readonly { readonly name: string; readonly address: string; readonly internal: boolean }[] {
-  const all = Object.entries(interfaces).flatMap(([name, entries = []]) =>
+function shareAddresses(): readonly { readonly name: string; readonly address: string; readonly internal: boolean }[] {
+  const all = Object.entries(networkInterfaces()).flatMap(([name, entries = []]) =>
     entries.map(({ address, internal, family }) => ({ name, address, internal, family })),
   );
   const usable = all.filter(

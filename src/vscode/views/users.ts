@@ -37,7 +37,7 @@ function userRow(user: User, lastUsed: UserFacts['lastUsed'], now: number): Row 
       l10n.t('Added {0}', moment(user.createdAt)),
       ...expiryWords(user, now),
       lastUsedWords(used),
-      user.passwordHash === undefined ? l10n.t('Signs in by API key alone.') : l10n.t('Has a password.'),
+      user.passwordHash === undefined ? l10n.t('Has no password.') : l10n.t('Has a password.'),
     ],
     icon: barred === undefined ? 'account' : 'circle-slash',
     ...(barred !== undefined && { color: 'disabledForeground' }),

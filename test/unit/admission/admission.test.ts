@@ -5,7 +5,7 @@ import type { Caller } from '../../../src/guard/admission/types.ts';
 import type { QueuePolicy } from '../../../src/guard/policy/policy.ts';
 
 const policy: QueuePolicy = { concurrency: 1, length: 10, maxWaitMs: 60_000 };
-const estimate = { prompt: 10, output: 20 };
+const estimate = { prompt: 10, output: 20, most: 30 };
 const unexpected = () => assert.fail('it had to wait');
 
 function caller(id: string, more: Partial<Caller> = {}): Caller {
@@ -41,7 +41,7 @@ function ends({ charge }: Permit, output = 0): void {
   charge.closed(true);
 }
 
-const order = ({ queue }: Admission) => queue.waiting.map(({ userId }) => userId);
+const order = (admission: Admission) => admission.queue().waiting.map(({ userId }) => userId);
 
 function stopTime(t: TestContext): void {
   t.mock.timers.enable({ apis: ['Date', 'setTimeout'], now: Date.parse('2026-01-01T00:00:00Z') });
@@ -52,9 +52,9 @@ test('a caller without limits is let in at once, and runs at once while there is
   const permit = admission.begin(caller('mia'));
   assert.ok('turn' in permit, 'not at once');
   assert.deepEqual([permit.headers, permit.limitsTokens, permit.position], [{}, false, 0]);
-  assert.equal(admission.queue.running, 0, 'a request whose body is still to come takes no turn');
+  assert.equal(admission.queue().running, 0, 'a request whose body is still to come takes no turn');
   assert.equal(await permit.turn(estimate, unexpected), undefined);
-  assert.equal(admission.queue.running, 1);
+  assert.equal(admission.queue().running, 1);
 });
 
 test('one waits its turn, knows its place, and runs when another is over', async () => {
@@ -64,12 +64,12 @@ test('one waits its turn, knows its place, and runs when another is over', async
   const { permit: last } = await waits(admission, caller('ole'));
   assert.deepEqual([permit.position, last.position, order(admission)], [1, 2, ['noa', 'ole']]);
   assert.deepEqual(
-    admission.queue.waiting.map(({ name }) => name),
+    admission.queue().waiting.map(({ name }) => name),
     ["noa's name", "ole's name"],
   );
   ends(first);
   assert.equal(await turn, undefined);
-  assert.deepEqual([permit.position, last.position, admission.queue.running], [0, 1, 1]);
+  assert.deepEqual([permit.position, last.position, admission.queue().running], [0, 1, 1]);
 });
 
 test('one whose client leaves while it waits leaves the queue, and is told nothing', async () => {
@@ -81,10 +81,10 @@ test('one whose client leaves while it waits leaves the queue, and is told nothi
     isTold = true;
   });
   permit.charge.closed(false);
-  assert.deepEqual([admission.queue.length, permit.position], [0, 0]);
+  assert.deepEqual([admission.queue().length, permit.position], [0, 0]);
   ends(first);
   await runs(admission, caller('ole'));
-  assert.deepEqual([isTold, admission.queue.running], [false, 1]);
+  assert.deepEqual([isTold, admission.queue().running], [false, 1]);
 });
 
 test('one whose client left while its tokens were set aside takes no place, which nobody would give back', async (t) => {
@@ -94,7 +94,7 @@ test('one whose client left while its tokens were set aside takes no place, whic
   const turn = permit.turn(estimate, unexpected);
   permit.charge.closed(false);
   assert.equal(await turn, undefined);
-  assert.deepEqual([admission.queue.running, admission.queue.length], [0, 0]);
+  assert.deepEqual([admission.queue().running, admission.queue().length], [0, 0]);
   await runs(admission, caller('noa'));
 });
 
@@ -105,7 +105,7 @@ test('a request that is over frees its turn once', async () => {
   await waits(admission, caller('ole'));
   ends(first);
   first.charge.closed(true);
-  assert.deepEqual([admission.queue.running, order(admission)], [1, ['ole']]);
+  assert.deepEqual([admission.queue().running, order(admission)], [1, ['ole']]);
   assert.equal(second.position, 0);
 });
 
@@ -115,7 +115,7 @@ test('the turn is kept until Ollama is done with it, also when the client is', a
   const { turn } = await waits(admission, caller('noa'));
   const end = first.charge.answering();
   first.charge.closed(false);
-  assert.equal(admission.queue.length, 1);
+  assert.equal(admission.queue().length, 1);
   end({});
   assert.equal(await turn, undefined);
 });
@@ -129,9 +129,9 @@ test('a queue without a place refuses, with when to come again and what is left 
   assert.equal(refused?.refusal, 'queue-full');
   assert.ok((refused?.details.retryAfter ?? 0) > 0);
   assert.equal(refused?.details.headers?.['RateLimit-Remaining'], '4');
-  assert.deepEqual([permit.position, admission.queue.running], [0, 1]);
+  assert.deepEqual([permit.position, admission.queue().running], [0, 1]);
   permit.charge.closed(true);
-  assert.equal(admission.queue.running, 1, 'it had no turn to give back');
+  assert.equal(admission.queue().running, 1, 'it had no turn to give back');
 });
 
 test('one that waits for too long is refused, and is out of the queue', async (t) => {
@@ -143,7 +143,7 @@ test('one that waits for too long is refused, and is out of the queue', async (t
   const refused = await turn;
   assert.equal(refused?.refusal, 'queue-timeout');
   assert.equal(refused?.details.headers?.['RateLimit-Limit'], '5');
-  assert.deepEqual([permit.position, admission.queue.length], [0, 0]);
+  assert.deepEqual([permit.position, admission.queue().length], [0, 0]);
 });
 
 test("over a limit no permit is given, and the refusal has the limiter's headers", async (t) => {
@@ -171,8 +171,8 @@ test('tokens that were used count against the next turn, and what was not used d
   stopTime(t);
   const admission = new Admission({ ...policy, concurrency: 10 });
   const mia = caller('mia', { limits: { tokensPerMinute: 100 } });
-  ends(await runs(admission, mia, { prompt: 10, output: 1_000 }), 60);
-  ends(await runs(admission, mia, { prompt: 10, output: 20 }), 60);
+  ends(await runs(admission, mia, { prompt: 10, output: 1_000, most: 1_010 }), 60);
+  ends(await runs(admission, mia, { prompt: 10, output: 20, most: 30 }), 60);
   const refused = await admission.begin(mia);
   assert.ok('refusal' in refused);
   assert.equal(refused.refusal, 'too-many-tokens');
@@ -184,13 +184,13 @@ test('tokens that others of the caller may come to use are not there to be used,
   stopTime(t);
   const admission = new Admission({ ...policy, concurrency: 10 });
   const mia = caller('mia', { limits: { tokensPerMinute: 100 } });
-  const first = await runs(admission, mia, { prompt: 10, output: 80 });
+  const first = await runs(admission, mia, { prompt: 10, output: 80, most: 90 });
   const permit = await permitOf(admission, mia);
   const refused = await permit.turn(estimate, unexpected);
-  assert.equal(refused?.refusal, 'too-many-tokens');
+  assert.equal(refused?.refusal, 'tokens-held');
   assert.equal(refused?.details.headers?.['RateLimit-Limit'], '100');
   assert.ok((refused?.details.retryAfter ?? 0) > 0);
-  assert.equal(admission.queue.running, 1);
+  assert.equal(admission.queue().running, 1);
   permit.charge.closed(true);
   ends(first, 20);
   await runs(admission, mia);
@@ -198,8 +198,8 @@ test('tokens that others of the caller may come to use are not there to be used,
 
 test('a request that is thought to answer at length pays for a usual answer until it is over', async () => {
   const admission = new Admission({ ...policy, concurrency: 3 });
-  await runs(admission, caller('wordy'), { prompt: 0, output: 1_000_000 });
-  await runs(admission, caller('other'), { prompt: 1_025, output: 0 });
+  await runs(admission, caller('wordy'), { prompt: 0, output: 1_000_000, most: 1_000_000 });
+  await runs(admission, caller('other'), { prompt: 1_025, output: 0, most: 1_025 });
   const running = await runs(admission, caller('third'));
   await waits(admission, caller('other'));
   await waits(admission, caller('wordy'));
@@ -211,7 +211,7 @@ test('a request that is thought to answer at length pays for a usual answer unti
 test('priority and weight are those of the caller', async () => {
   const admission = new Admission({ ...policy, concurrency: 4 });
   // Whom nobody owes a turn.
-  await runs(admission, caller('first', { priority: 1 }), { prompt: 1_000, output: 0 });
+  await runs(admission, caller('first', { priority: 1 }), { prompt: 1_000, output: 0, most: 1_000 });
   await runs(admission, caller('light'));
   await runs(admission, caller('heavy', { weight: 10 }));
   await runs(admission, caller('third'));
@@ -228,7 +228,7 @@ test('a new policy holds for those that wait', async () => {
   await waits(admission, caller('ole'));
   admission.setPolicy({ ...policy, concurrency: 2 });
   assert.equal(await turn, undefined);
-  const { concurrency, running, length } = admission.queue;
+  const { concurrency, running, length } = admission.queue();
   assert.deepEqual([concurrency, running, length], [2, 2, 1]);
 });
 
@@ -239,8 +239,9 @@ test('a caller whose tokens are limited, by the minute or day, of its own or of 
     [{ limits: { requestsPerMinute: 1, concurrentRequests: 1 } }, false],
     [{ limits: { tokensPerMinute: 5 } }, true],
     [{ limits: { tokensPerDay: 5 } }, true],
-    [{ limitsPerKey: { tokensPerMinute: 5 } }, true],
-    [{ limitsPerKey: { tokensPerDay: 5 } }, true],
+    [{ limitsPerKey: { tokensPerMinute: 5 } }, false],
+    [{ keyId: 'k1', limitsPerKey: { tokensPerMinute: 5 } }, true],
+    [{ keyId: 'k2', limitsPerKey: { tokensPerDay: 5 } }, true],
   ];
   for (const [index, [more, isLimited]] of cases.entries()) {
     const { limitsTokens } = await permitOf(admission, caller(`user${index}`, more));

@@ -204,8 +204,7 @@ test('a client that leaves frees its place, once, and is told nothing', () => {
   const leaving = place('noa');
   place('ole');
   assert.deepEqual(enter('pia'), { refusal: 'queue-full', retryAfter: 5 });
-  leaving.leave();
-  leaving.leave();
+  leaving.done(0);
   leaving.done(100);
   place('pia');
   assert.deepEqual(enter('qi'), { refusal: 'queue-full', retryAfter: 5 });
@@ -213,12 +212,28 @@ test('a client that leaves frees its place, once, and is told nothing', () => {
   assert.deepEqual(happened, ['ole']);
 });
 
-test('leaving does not free the slot of one that runs', () => {
-  const { happened, place } = create();
+test('one that yields runs no more, another does, and it is settled when it is done', () => {
+  const { happened, place, queue } = create();
   const running = place('mia');
   place('noa');
-  running.leave();
-  assert.ok(running.isRunning);
+  running.yield();
+  running.yield();
+  assert.ok(!running.isRunning);
+  assert.deepEqual(happened, ['noa']);
+  place('mia');
+  place('ole');
+  const order = () => queue.snapshot().waiting.map(({ userId }) => userId);
+  assert.deepEqual(order(), ['ole', 'mia']);
+  running.done(0);
+  running.done(10_000);
+  assert.deepEqual(order(), ['mia', 'ole'], 'what it had paid beforehand is given back, once');
+  assert.equal(queue.snapshot().running, 1);
+});
+
+test('one that waits has nothing to yield', () => {
+  const { happened, place } = create();
+  place('mia');
+  place('noa').yield();
   assert.deepEqual(happened, []);
 });
 
@@ -249,7 +264,7 @@ test('one who waits for too long is refused and leaves its place', (t) => {
   t.mock.timers.tick(1);
   assert.deepEqual(happened, ['noa queue-timeout']);
   assert.equal(early.position, 0);
-  early.leave();
+  early.done(0);
   assert.deepEqual(queue.snapshot().waiting, [{ userId: 'ole', name: "ole's name", position: 1, since: 31_000 }]);
   t.mock.timers.tick(30_000);
   assert.deepEqual(happened, ['noa queue-timeout', 'ole queue-timeout']);
@@ -262,7 +277,7 @@ test('one who left or had its turn is not refused for its age', (t) => {
   const { happened, place } = create();
   const running = place('mia');
   place('noa');
-  place('ole').leave();
+  place('ole').done(0);
   running.done(100);
   t.mock.timers.tick(10 * 60_000);
   assert.deepEqual(happened, ['noa']);
@@ -419,8 +434,9 @@ class Model {
 
   leave(index: number): void {
     const request = this.requests[index % Math.max(1, this.requests.length)];
-    if (request?.state === 'waiting') request.state = 'over';
-    request?.place.leave();
+    if (request?.state !== 'waiting') return;
+    request.state = 'over';
+    request.place.done(0);
   }
 
   setPolicy(concurrency: number, length: number): void {

@@ -32,9 +32,6 @@ const tokensPerSecond = 100;
 const seconds = 100_000;
 const bound = 1.5;
 
-/** The mean of `modestRequest`. */
-const modestTokens = 900 / Math.log(10);
-
 const untilAnswered = ({ at, endedAt }: Finished) => endedAt - at;
 const untilTurn = ({ at, startedAt }: Finished) => startedAt - at;
 
@@ -67,30 +64,56 @@ function plainQueue(slots: number): SimulatedQueue {
         running -= 1;
         start();
       };
-      return { isRunning, position: 0, leave: () => {}, done };
+      return { isRunning, position: 0, yield: () => {}, done };
     },
   };
 }
 
-/** From 100 to 1000 tokens, small ones as often as big ones on a scale of powers. The guard expects at most four times that. */
-function modestRequest(random: Random): SimulatedRequest {
-  const tokens = Math.round(100 * 10 ** random());
-  return { tokens, estimate: Math.round(tokens * (1 + 3 * random())) };
+/** The guard expects at most four times as many. */
+function requestOf(tokens: number, random: Random): SimulatedRequest {
+  return { tokens: Math.round(tokens), estimate: Math.round(Math.round(tokens) * (1 + 3 * random())) };
 }
 
-/** Like those, and every eighth a long one. */
-function greedyRequest(random: Random): SimulatedRequest {
-  if (random() >= 1 / 8) return modestRequest(random);
-  const tokens = Math.round(1_000 + 3_000 * random());
-  return { tokens, estimate: Math.round(tokens * (1 + 3 * random())) };
+const between = (least: number, most: number, random: Random): number => least + (most - least) * random();
+
+/** From 100 to 1000 tokens, small ones as often as big ones on a scale of powers. */
+const modestRequest = (random: Random): SimulatedRequest => requestOf(100 * 10 ** random(), random);
+
+/** What the users of a case ask for. */
+interface Requests {
+  readonly modest: (random: Random) => SimulatedRequest;
+  /** The mean of those, in tokens. */
+  readonly modestTokens: number;
+  readonly greedy: (random: Random) => SimulatedRequest;
 }
+
+/** Those of the greedy one are like the others', and every eighth a long one. */
+const mixed: Requests = {
+  modest: modestRequest,
+  modestTokens: 900 / Math.log(10),
+  greedy: (random) => (random() >= 1 / 8 ? modestRequest(random) : requestOf(between(1_000, 4_000, random), random)),
+};
+
+/** Those of the greedy one are all larger than the others', so that as many of them are worth more. */
+const largeBesideSmall: Requests = {
+  modest: (random) => requestOf(between(50, 150, random), random),
+  modestTokens: 100,
+  greedy: (random) => requestOf(between(200, 600, random), random),
+};
 
 /** Comes at random (a Poisson process), and takes so much of its share. */
-function modestUser(id: string, weight: number, share: number, load: number, random: Random): Visitor {
+function modestUser(
+  id: string,
+  weight: number,
+  share: number,
+  load: number,
+  random: Random,
+  { modest, modestTokens }: Requests = mixed,
+): Visitor {
   const requests: (SimulatedRequest & { at: number })[] = [];
   const every = modestTokens / (tokensPerSecond * share * load);
   const pause = () => -every * Math.log(1 - random());
-  for (let at = pause(); at < seconds; at += pause()) requests.push({ at, ...modestRequest(random) });
+  for (let at = pause(); at < seconds; at += pause()) requests.push({ at, ...modest(random) });
   return { id, weight, requests };
 }
 
@@ -101,19 +124,22 @@ interface Case {
   /** How much the modest users take of their shares. */
   readonly load: number;
   readonly seed: number;
+  readonly requests?: Requests;
 }
 
 /** How many times as long as alone each modest user waits, in the median. */
 function waits(
   queueOf: (slots: number, clock: Clock) => SimulatedQueue,
-  { slots, weights, load, seed }: Case,
+  { slots, weights, load, seed, requests = mixed }: Case,
   measures: readonly Measure[],
 ): number[] {
   const random = createRandom(seed);
   const [greedyWeight = 1, ...modestWeights] = weights;
   const total = weights.reduce((sum, weight) => sum + weight);
-  const greedy: Crowd = { id: 'greedy', weight: greedyWeight, size: 50, nextRequest: () => greedyRequest(random) };
-  const visitors = modestWeights.map((weight, i) => modestUser(`modest${i}`, weight, weight / total, load, random));
+  const greedy: Crowd = { id: 'greedy', weight: greedyWeight, size: 50, nextRequest: () => requests.greedy(random) };
+  const visitors = modestWeights.map((weight, i) =>
+    modestUser(`modest${i}`, weight, weight / total, load, random, requests),
+  );
   const clock = { time: 0 };
   const machine = { tokensPerSecond, slots };
   const shared = simulate(queueOf(slots, clock), machine, { visitors, crowds: [greedy] }, seconds, clock);
@@ -141,6 +167,12 @@ for (const [name, slots, weights] of cases) {
 
     test(`with ${name}, modest users who are busy wait as if alone at their share (seed ${seed})`, () => {
       const ratios = waits(fairQueue, { slots, weights, load: 0.7, seed }, [untilAnswered, untilTurn]);
+      assert.ok(Math.max(...ratios) <= bound, `waits, compared with alone: ${ratios}`);
+    });
+
+    test(`with ${name}, small requests wait as if alone at their share beside large ones, turn for turn (seed ${seed})`, () => {
+      const users = { slots, weights, load: 0.7, seed, requests: largeBesideSmall };
+      const ratios = waits(fairQueue, users, [untilAnswered, untilTurn]);
       assert.ok(Math.max(...ratios) <= bound, `waits, compared with alone: ${ratios}`);
     });
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { QueueSnapshot } from '../../../src/guard/admission/fairQueue.ts';
+import { FairQueue, type QueueSnapshot } from '../../../src/guard/admission/fairQueue.ts';
 import { queueView } from '../../../src/guard/admission/queueView.ts';
 
 const now = 1_000_000;
@@ -52,4 +52,32 @@ test('whoever may see all sees everybody by name, in order, and nobody by id', (
 test('nobody has waited for less than no time, also when the clock was set back', () => {
   const { requests } = queueView(snapshot, { userId: 'id-2', seesAll: false, now: now - 60_000 });
   assert.deepEqual(requests, [{ user: 'noa', position: 2, waitedSeconds: 0 }]);
+});
+
+test('whoever waits behind more than are shown sees its own requests at their places', () => {
+  const queue = new FairQueue({ policy: { concurrency: 1, length: 2_000, maxWaitMs: 60_000 }, now: () => now });
+  const events = { onTurn: () => {}, onRefused: () => {} };
+  const enter = (userId: string) =>
+    queue.enter({ userId, name: `${userId}'s name`, priority: 0, weight: 1, tokens: 100 }, events);
+  // One runs.
+  for (let i = 0; i <= 600; i++) enter(`user${i}`);
+  enter('mia');
+  enter('user600');
+  enter('mia');
+  const seenBy = (userId: string) => {
+    const { waiting, requests } = queueView(queue.snapshot(userId), { userId, seesAll: false, now });
+    assert.equal(waiting, 603);
+    return requests;
+  };
+  assert.deepEqual(seenBy('mia'), [
+    { user: "mia's name", position: 601, waitedSeconds: 0 },
+    { user: "mia's name", position: 603, waitedSeconds: 0 },
+  ]);
+  assert.deepEqual(
+    seenBy('user600').map(({ position }) => position),
+    [600, 602],
+  );
+  assert.deepEqual(seenBy('stranger'), []);
+  // Who sees all sees no more than a person would look through.
+  assert.equal(queueView(queue.snapshot(), { userId: 'mia', seesAll: true, now }).requests.length, 500);
 });

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { refuse } from '../../../src/guard/answers.ts';
-import { BodyBudget } from '../../../src/guard/body/budget.ts';
+import { BodyBudget, type BudgetLimits } from '../../../src/guard/body/budget.ts';
 import type { ReadBody } from '../../../src/guard/body/readBody.ts';
 import type { ReceiveLimits } from '../../../src/guard/body/receive.ts';
 import { MiB } from '../../../src/guard/config.ts';
@@ -12,7 +12,8 @@ import { Signal } from '../../support/signal.ts';
 /** A server that reads bodies, and answers with those that it takes or with a refusal. */
 export interface BodyServer {
   readonly port: number;
-  readonly budget: BodyBudget;
+  /** Bytes that are held, by everyone. */
+  readonly held: number;
   /** What reading came to, in order. */
   readonly outcomes: readonly ReadBody[];
   until(condition: () => boolean): Promise<unknown>;
@@ -24,20 +25,28 @@ type Read = (req: IncomingMessage, res: ServerResponse, limits: ReceiveLimits) =
 export async function startBodyServer(
   t: TestContext,
   read: Read,
-  { maxBytes = MiB, perHolder = 2 * MiB }: { readonly maxBytes?: number; readonly perHolder?: number } = {},
+  {
+    maxBytes = MiB,
+    budget: limits = { total: 4 * MiB },
+  }: { readonly maxBytes?: number; readonly budget?: BudgetLimits } = {},
 ): Promise<BodyServer> {
-  const budget = new BodyBudget({ total: 3 * MiB, perHolder });
+  const budget = new BodyBudget(limits);
+  let held = 0;
   const outcomes: ReadBody[] = [];
   const changed = new Signal();
   const answer = async (req: IncomingMessage, res: ServerResponse) => {
     req.on('error', () => res.destroy());
     const hold = budget.hold(String(req.headers['x-user']));
+    let taken = 0;
     res.once('close', () => {
       hold.release();
+      held -= taken;
       changed.notify();
     });
     const take = (bytes: number) => {
       const fits = hold.take(bytes);
+      taken += fits ? bytes : 0;
+      held += fits ? bytes : 0;
       changed.notify();
       return fits;
     };
@@ -55,7 +64,9 @@ export async function startBodyServer(
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
-    budget,
+    get held() {
+      return held;
+    },
     outcomes,
     until: (condition) => changed.until(() => condition() || undefined),
   };

@@ -27,3 +27,23 @@ export function checked(...chunks: readonly (string | Buffer)[]): CheckedBody {
   const parts = chunks.map((chunk) => Buffer.from(chunk));
   return { parts, length: Buffer.concat(parts).length, facts: factsOf(...chunks) };
 }
+
+/** A chunk that counts how often one of its bytes is looked at. */
+export function counting(chunk: Buffer): { readonly chunk: Buffer; readonly count: () => number } {
+  let looks = 0;
+  const watched = new Proxy(chunk, {
+    get: (target, name) => {
+      if (typeof name === 'string' && /^\d+$/.test(name)) looks += 1;
+      if (name === 'indexOf') {
+        return (byte: number, from: number) => {
+          const found = target.indexOf(byte, from);
+          looks += (found === -1 ? target.length : found) - from;
+          return found;
+        };
+      }
+      const member: unknown = Reflect.get(target, name, target);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+  return { chunk: watched, count: () => looks };
+}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { renameSync, writeFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -30,7 +30,19 @@ const invalid: readonly (readonly [text: string, says: string])[] = [
   ['{"issuers":[\n{"issuer":"https://a.example"}]}', 'line 2, column 1: issuers.0.audience: must be there.'],
   ['{"queue":{"length":0}}', 'line 1, column 11: queue.length: must be 1 or more.'],
   ['{"queue":{"length":99999}}', 'line 1, column 11: queue.length: must be 10000 or less.'],
-  ['{"queue":{"length":"many"}}', 'line 1, column 11: queue.length: must be a number.'],
+  ['{"queue":{"length":"many"}}', 'line 1, column 11: queue.length: must be a whole number.'],
+  ['{"queue":{"length":1.5}}', 'line 1, column 11: queue.length: must be a whole number.'],
+  [
+    '{"roles":{"admin":{"clamps":{\n"uploadBytes":null}}}}',
+    'line 2, column 1: roles.admin.clamps.uploadBytes: must be a whole number.',
+  ],
+  ...['0', '7', '100', '4294967294'].map(
+    (name) =>
+      [
+        `{"issuers":[{"issuer":"https://a.example","audience":["x"],\n"roles":{"staff":"admin","${name}":"member"}}]}`,
+        `line 2, column 26: issuers.0.roles.${name}: must not be a number, because those would come before all others.`,
+      ] as const,
+  ),
 ];
 
 describe('policyIn', () => {
@@ -46,6 +58,13 @@ describe('policyIn', () => {
       );
     });
   }
+
+  it("keeps the order of an issuer's roles, which decides", () => {
+    const names = ['z', '007', '-1', '1.0', '12345678901', 'a', '100x', ''];
+    const roles = names.map((name) => `${JSON.stringify(name)}:"member"`).join();
+    const text = `{"issuers":[{"issuer":"https://a.example","audience":["x"],"roles":{${roles}}}]}`;
+    assert.deepEqual(Object.keys(policyIn(text, 'x').issuers?.[0]?.roles ?? {}), names);
+  });
 
   it('takes a byte order mark', () => {
     assert.deepEqual(policyIn('\uFEFF{"queue":{"length":7}}\r\n', 'x'), { queue: { length: 7 } });
@@ -105,6 +124,22 @@ describe('a policy file that is followed', () => {
     await counts(3, 5);
     assert.deepEqual(policies[2], {});
     assert.equal(said[4], `${path} is gone. The default policy holds from now on.`);
+  });
+
+  it('is not taken back when it is a link whose target is away', { skip: process.platform === 'win32' }, async (t) => {
+    const { path, policies, said, counts } = await follow(t);
+    const target = `${path}.real`;
+    await writeFile(target, length(5));
+    await symlink(target, path);
+    await counts(1, 1);
+    await rm(target);
+    await counts(1, 2);
+    assert.match(said[1] ?? '', /cannot be used \(ENOENT\).* The policy stays as it was\.$/);
+    await writeFile(target, length(6));
+    await counts(2, 3);
+    assert.deepEqual(policies[1], { queue: { length: 6 } });
+    await rm(target);
+    await assert.rejects(new PolicyFile(path).read(), /ENOENT/);
   });
 
   it('sees what changed between the first read and the watch', async (t) => {

@@ -20,7 +20,7 @@ type Handle = (forward: Forward, req: IncomingMessage, res: ServerResponse) => v
 
 /** A server that forwards; it ends with the test. Gives its port. */
 async function serve(t: TestContext, upstream: Pick<FakeOllama, 'url'>, handle: Handle): Promise<number> {
-  const config = parseConfig({ host: '127.0.0.1', port: 0, upstream: upstream.url, maxBodyBytes });
+  const config = parseConfig({ host: '127.0.0.1', port: 0, upstream: upstream.url });
   const forward = createForward(config);
   t.after(() => forward.close());
   const server = createServer((req, res) => {
@@ -38,13 +38,13 @@ async function serve(t: TestContext, upstream: Pick<FakeOllama, 'url'>, handle: 
 const flowing =
   (forwarding: Partial<Forwarding> = {}): Handle =>
   (forward, req, res) =>
-    forward(req, res, { path, body: 'json', ...forwarding });
+    forward(req, res, { path, body: 'json', maxBodyBytes, ...forwarding });
 
 /** Reads what the client sends to its end, and then sends something else. */
 const reading =
   (forwarding: Partial<Forwarding>): Handle =>
   (forward, req, res) => {
-    req.once('end', () => forward(req, res, { path, body: 'json', ...forwarding })).resume();
+    req.once('end', () => forward(req, res, { path, body: 'json', maxBodyBytes, ...forwarding })).resume();
   };
 
 test('P2: a client that is gone before its request goes out leaves no request behind', async (t) => {
@@ -227,7 +227,7 @@ for (const [what, answer] of [
     'does not end',
     (reply) => {
       reply.stream('application/json');
-      for (let i = 0; i < 20; i++) reply.chunk(secret.padEnd(64 * 1024));
+      for (let i = 0; i < 80; i++) reply.chunk(secret.padEnd(64 * 1024));
     },
   ],
 ] satisfies readonly (readonly [string, FakeOllama['answer']])[]) {

@@ -41,7 +41,8 @@ test('an address that was not verified names nobody', () => {
   const email = 'anna@example.org';
   assert.equal(userOf(config, { email }).name, email);
   assert.equal(userOf(config, { email, email_verified: true }).name, email);
-  for (const email_verified of [false, 'false', 'False']) {
+  assert.equal(userOf(config, { email, email_verified: 'True' }).name, email);
+  for (const email_verified of [false, 'false', 'False', 0, 1, 'no', '', null, {}]) {
     refuses(config, { email, email_verified }, 'the claim email is of an address that was not verified');
   }
 });
@@ -50,9 +51,10 @@ test('an address that was not verified names nobody', () => {
 const held: readonly (readonly [claim: unknown, role: string | undefined])[] = [
   ['staff', 'viewer'],
   [['staff'], 'viewer'],
-  ['openid staff profile', 'viewer'],
   [['staff', 'ollama-admins'], 'admin'],
-  ['staff ollama-admins', 'admin'],
+  ['staff ollama-admins', undefined],
+  ['guests of staff', undefined],
+  [' staff', undefined],
   ['Domain Users', 'member'],
   [['Domain Users', 'staff'], 'member'],
   [['openid staff'], undefined],
@@ -70,6 +72,21 @@ for (const [groups, role] of held) {
     else assert.equal(userOf(byRole, { groups }).role, role);
   });
 }
+
+test('a scope lists words, wherever it is, and no other text does', () => {
+  for (const role of ['scope', 'scp', 'authorization.scope']) {
+    const config: TokenIssuer = { ...byRole, claims: { role } };
+    const claims = (text: string) => ({ [role]: text });
+    assert.equal(userOf(config, claims('openid staff profile')).role, 'viewer', role);
+    assert.equal(userOf(config, claims('staff  ollama-admins')).role, 'admin', role);
+    refuses(config, claims('Domain Users'), 'no role is configured for what the token holds');
+  }
+});
+
+test('a token that tells of an event lets nobody in', () => {
+  const events = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+  refuses(issuer, { events }, 'the token tells of an event');
+});
 
 for (const groups of [7, true, null, { staff: true }, ['staff', 7]]) {
   test(`${JSON.stringify(groups)} is no role claim, whatever the default`, () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { type CryptoKey, exportSPKI, importJWK } from 'jose';
+import { TokenVerifier } from '../../../src/guard/identity/tokenVerifier.ts';
 import { policyDocument, type TokenIssuer } from '../../../src/guard/policy/policyDocument.ts';
 import { assemble, claimsAtNoon, createVerifier, issuer, noon, sign, signingKey } from '../../support/tokens.ts';
 
@@ -264,4 +265,69 @@ test('a signature is checked once a minute, and a wrong one every time', async (
   const wrong = `${token.slice(0, -10)}AAAAAAAAAA`;
   for (let i = 0; i < 3; i += 1) assert.equal(await outcome(wrong), refused('the signature is wrong'));
   assert.equal(checks.mock.callCount(), 5);
+});
+
+test('issuers that stay as they are keep their keys and what was verified', async (t) => {
+  const { verifier, world, outcome } = createVerifier([key.jwk]);
+  const checks = t.mock.method(crypto.subtle, 'verify');
+  const token = await sign(key);
+  assert.equal(await outcome(token), 'anna');
+  verifier.setIssuers([{ ...issuer, issuer: 'https://other.example.org' }, structuredClone(issuer)]);
+  assert.equal(await outcome(token), 'anna');
+  assert.deepEqual([world.asked, checks.mock.callCount()], [1, 1]);
+  verifier.setIssuers([{ ...issuer, jwksUri: 'https://login.example.org/keys' }]);
+  assert.equal(await outcome(token), 'anna');
+  assert.deepEqual([world.asked, checks.mock.callCount()], [2, 2], 'keys from another place are other keys');
+});
+
+test('the order of roles counts', async () => {
+  const { verifier } = createVerifier([key.jwk], [{ ...issuer, claims: { role: 'groups' } }]);
+  const token = await sign(key, claimsAtNoon({ groups: ['staff', 'admins'] }));
+  const roleBy = async (roles: Record<string, string>) => {
+    verifier.setIssuers([{ ...issuer, claims: { role: 'groups' }, roles }]);
+    const outcome = await verifier.verify(token);
+    return 'identity' in outcome && outcome.identity.user.role;
+  };
+  assert.equal(await roleBy({ admins: 'admin', staff: 'member' }), 'admin');
+  assert.equal(await roleBy({ staff: 'member', admins: 'admin' }), 'member');
+});
+
+test('a token that is being checked goes by the issuers there are at the end', async () => {
+  for (const [issuers, expected] of [
+    [[], refused('the issuer is not configured')],
+    [[{ ...issuer, audience: ['others'] }], wrongClaim('aud')],
+    [[{ ...issuer, claims: { user: 'email' } }], 'anna@example.org'],
+  ] satisfies [TokenIssuer[], string][]) {
+    const { verifier, world, outcome } = createVerifier([key.jwk]);
+    world.answer = async () => {
+      verifier.setIssuers(issuers);
+      return { keys: [key.jwk] };
+    };
+    assert.equal(await outcome(sign(key, claimsAtNoon({ email: 'anna@example.org' }))), expected);
+  }
+});
+
+test('an issuer that is gone is asked no further, one that stays is', async () => {
+  const asked = new Map<string, AbortSignal>();
+  const other = { ...issuer, issuer: 'https://other.example.org' };
+  const { promise: bothAsked, resolve } = Promise.withResolvers<void>();
+  const verifier = new TokenVerifier([issuer, other], {
+    now: () => noon * 1_000,
+    loadKeys: ({ issuer: name }, closed) => {
+      asked.set(name, closed);
+      if (asked.size === 2) resolve();
+      return new Promise((_, reject) => closed.addEventListener('abort', () => reject(new Error('closed'))));
+    },
+  });
+  const outcomes = [
+    verifier.verify(await sign(key)),
+    verifier.verify(await sign(key, claimsAtNoon({ iss: other.issuer }))),
+  ];
+  await bothAsked;
+  verifier.setIssuers([{ ...other, audience: ['others'] }]);
+  assert.equal(asked.get(issuer.issuer)?.aborted, true);
+  assert.equal(asked.get(other.issuer)?.aborted, false);
+  verifier.close();
+  assert.equal(asked.get(other.issuer)?.aborted, true);
+  for (const outcome of await Promise.all(outcomes)) assert.ok('refusal' in outcome);
 });

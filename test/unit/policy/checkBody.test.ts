@@ -4,7 +4,7 @@ import { checkBody } from '../../../src/guard/policy/checkBody.ts';
 import { accessOf, resolvePolicy } from '../../../src/guard/policy/policy.ts';
 import type { RoleDocument } from '../../../src/guard/policy/policyDocument.ts';
 import { routesOf } from '../../../src/guard/routes.ts';
-import { checked } from '../body/support.ts';
+import { checked, refusalOf } from '../body/support.ts';
 
 /** What becomes of a body of somebody whose role says this. */
 function outcomeOf(role: RoleDocument, path: string, body: string, remote: readonly string[] = []) {
@@ -57,6 +57,51 @@ test('a model is judged before anything is clamped: by its name, by where it run
   assert.deepEqual(outcomeOf(role, '/api/chat', asking('"m"'), ['m:latest']), { refusal: 'cloud-not-permitted' });
   assert.deepEqual(outcomeOf(role, '/api/chat', asking('""')), { refusal: 'no-model' });
   assert.deepEqual(outcomeOf(role, '/api/chat', asking('"m"')), { refusal: 'over-clamp' });
+});
+
+test('SEC-39: a model that is made gets round no clamp', () => {
+  const clamps = { contextTokens: 4_096, options: ['num_ctx', 'stop'] };
+  const create = (more: string) => outcomeOf({ clamps }, '/api/create', `{"model":"mine","from":"m",${more}}`);
+  assert.deepEqual(create('"parameters":{"num_ctx":1000000}'), { refusal: 'over-clamp' });
+  assert.deepEqual(create('"parameters":{"num_gpu":0}'), { refusal: 'over-clamp' });
+  assert.deepEqual(create('"path":"/tmp/Modelfile"'), { refusal: 'bad-field' });
+  for (const fine of ['{"num_ctx":4096,"stop":["x"]}', '{}', 'null']) {
+    const made = create(`"parameters":${fine}`);
+    assert.ok('text' in made && made.isSame, fine);
+  }
+});
+
+test('a parameter is read as an option is: neither twice, nor in another letter case, nor of another kind', () => {
+  for (const [parameters, refusal] of [
+    ['{"num_ctx":1,"num_ctx":1000000}', 'ambiguous-json'],
+    ['{"Num_ctx":1000000}', 'ambiguous-json'],
+    ['{"num_ctx":"1000000"}', 'bad-field'],
+    ['{"num_predict":[1000000]}', 'bad-field'],
+    ['[{"num_ctx":1000000}]', 'bad-field'],
+  ] as const) {
+    assert.equal(refusalOf(`{"model":"m","parameters":${parameters}}`), refusal, parameters);
+  }
+  assert.equal(refusalOf('{"model":"m","Parameters":{}}'), 'ambiguous-json');
+  assert.equal(refusalOf('{"model":"m","Path":"x"}'), 'ambiguous-json');
+});
+
+test('a list of images holds as many as Ollama makes of it: of null an empty one', () => {
+  const role: RoleDocument = { clamps: { images: 1 } };
+  const generate = (images: string) =>
+    outcomeOf(role, '/api/generate', `{"model":"m","prompt":"x","images":${images}}`);
+  const chat = (images: string) =>
+    outcomeOf(role, '/api/chat', `{"model":"m","messages":[{"role":"user","images":${images}}]}`);
+  for (const asking of [generate, chat]) {
+    for (const images of ['[null,null]', '["aaaa",null]', '[[1],null]']) {
+      assert.deepEqual(asking(images), { refusal: 'over-clamp' }, images);
+    }
+    for (const images of ['[null]', '[]', 'null']) assert.ok('text' in asking(images), images);
+  }
+  // Where there is one image at most, null is none.
+  const text = '{"type":"text","text":"x","image_url":null}';
+  const parts = outcomeOf(role, '/v1/chat/completions', `{"model":"m","messages":[{"content":[${text},${text}]}]}`);
+  assert.ok('text' in parts);
+  assert.deepEqual(checked('{"images":[null,"aaaa",null]}').facts.images, { count: 3, bytes: 4 });
 });
 
 test('of a body that names several models each is judged, and the one it is for is told', () => {

@@ -253,6 +253,35 @@ test('options that are not listed are set to null, which Ollama skips, or refuse
   ]);
 });
 
+test('a model that is made is held to the same by its parameters, and refused: cut, it would be another', () => {
+  const clamps: Clamps = { contextTokens: 8_192, outputTokens: 100, options: ['num_ctx', 'stop'] };
+  const made = (values: Body, more: Clamps = {}) => {
+    const parameters = Object.entries(values).map(([name, value]) => [`parameters.${name}`, value]);
+    return outcome({ ...clamps, ...more }, '/api/create', { model: 'x', ...Object.fromEntries(parameters) });
+  };
+  for (const excess of ['clamp', 'refuse'] as const) {
+    const over = (place: string, says: string) => ['over-clamp', `clamps.${place}`, says];
+    assert.deepEqual(made({ num_ctx: 8_193 }, { excess }), over('contextTokens', '8192'));
+    for (const num_predict of [101, -1, 0]) {
+      assert.deepEqual(made({ num_predict }, { excess }), over('outputTokens', '100'));
+    }
+    assert.deepEqual(made({ num_gpu: 0 }, { excess }), over('options', 'num_ctx stop'));
+    for (const within of [{}, { num_ctx: 8_192, num_predict: 100, stop: ['x'] }, { num_ctx: null, num_gpu: null }]) {
+      const body = Object.fromEntries(Object.entries(within).map(([name, value]) => [`parameters.${name}`, value]));
+      assert.deepEqual(made(within, { excess }), untouched({ model: 'x', ...body }));
+    }
+  }
+  for (const odd of ['131072', [131_072], true, {}]) {
+    assert.deepEqual(made({ num_ctx: odd }), ['bad-field', 'clamps.contextTokens', '8192']);
+    assert.deepEqual(made({ num_predict: odd }), ['bad-field', 'clamps.outputTokens', '100']);
+  }
+  // Ollama reads each in its place alone.
+  const options = { model: 'x', options: { num_ctx: 1e6, num_gpu: 0 } };
+  assert.deepEqual(outcome(clamps, '/api/create', options), untouched(options));
+  const asked = { 'parameters.num_ctx': 1e6, 'parameters.num_gpu': 0, options: { num_predict: 1 } };
+  assert.deepEqual(outcome(clamps, '/api/chat', asked), untouched(asked));
+});
+
 test('the length of an answer is no option: a shorter answer stays short', () => {
   const body = { options: { num_predict: 5 } };
   assert.deepEqual(outcome({ options: [] }, '/api/chat', body), untouched(body));

@@ -5,6 +5,7 @@ import { changeUser } from '../../../src/guard/identity/users.ts';
 import { explain } from '../../../src/guard/policy/explain.ts';
 import { judgeBody, judgePath } from '../../../src/guard/policy/models.ts';
 import { accessOf, decideRoute, resolvePolicy } from '../../../src/guard/policy/policy.ts';
+import type { Clamps } from '../../../src/guard/policy/policyDocument.ts';
 import { routes } from '../../../src/guard/routes.ts';
 import { withPerson } from '../../support/people.ts';
 import { factsOf } from './bodyFacts.ts';
@@ -21,10 +22,23 @@ const policy = resolvePolicy({
       priority: -5,
       weight: 3,
     },
+    none: { models: { allow: [] } },
+    barred: { models: { deny: ['x', '*'] } },
+    shut: { can: ['read', 'manage'], registries: [] },
   },
 });
 
-const roles = { vera: 'viewer', mia: 'member', adam: 'admin', olga: 'owner', bob: 'bots', max: 'member' };
+const roles = {
+  vera: 'viewer',
+  mia: 'member',
+  adam: 'admin',
+  olga: 'owner',
+  bob: 'bots',
+  max: 'member',
+  nob: 'none',
+  bea: 'barred',
+  sue: 'shut',
+};
 const team = Object.entries(roles).reduce((users, [name, role]) => withPerson(users, name, role).users, [] as Users);
 type Users = Parameters<typeof explain>[1];
 const users = [
@@ -32,14 +46,15 @@ const users = [
   { name: 'olga', change: { expiresAt: '2026-06-01T00:00:00.001Z' } },
 ].reduce((all, { name, change }) => changeUser(all, name, change), team);
 
-const ask = (question: string, among = users) => {
+const ask = (question: string, among = users, role?: string) => {
   const [user = '', method = '', path = '', model] = question.split(' ');
-  return explain(policy, among, { user, method, path, now, ...(model !== undefined && { model }) });
+  const named = { ...(model !== undefined && { model }), ...(role !== undefined && { role }) };
+  return explain(policy, among, { user, method, path, now, ...named });
 };
 
 /** The rule that decided, and the refusal in front of it. */
-const decider = (question: string, among = users): string => {
-  const { allowed, refusal, rules } = ask(question, among);
+const decider = (question: string, among = users, role?: string): string => {
+  const { allowed, refusal, rules } = ask(question, among, role);
   assert.equal(refusal === undefined, allowed);
   const { place, says } = rules.at(-1) ?? { place: '', says: '' };
   return `${refusal ?? 'yes'} ${place}: ${says}`;
@@ -62,6 +77,7 @@ test('an explanation ends with the rule that decided', () => {
     ['max POST /api/chat qwen3', 'model-not-permitted users.max.models.allow: mistral'],
     ['adam POST /api/pull qwen3', 'yes roles.admin.registries: registry.ollama.ai'],
     ['adam POST /api/pull hf.co/a/b', 'registry-not-permitted roles.admin.registries: registry.ollama.ai'],
+    ['adam POST /api/pull', 'yes roles.admin.registries: registry.ollama.ai'],
     ['adam POST /api/copy x', 'yes roles.admin.models.allow: *'],
     ['adam POST /api/push x:local', 'bad-model model: not the name of a model'],
     ['adam POST /api/me', 'owner-only routes: POST /api/me is closed to everyone'],
@@ -73,8 +89,71 @@ test('an explanation ends with the rule that decided', () => {
     ['vera POST /api/chat qwen3', 'not-permitted roles.viewer.can: read'],
     ['nobody GET /api/tags', 'unauthenticated users.nobody: no such user'],
     ['Mia GET /api/tags', 'unauthenticated users.Mia: no such user'],
+    ['nob POST /api/chat', 'model-not-permitted roles.none.models.allow: none'],
+    ['nob GET /api/tags', 'yes roles.none.can: read, infer'],
+    ['bea POST /api/chat', 'model-not-permitted roles.barred.models.deny: *'],
+    ['sue POST /api/pull', 'registry-not-permitted roles.shut.registries: none'],
+    ['sue POST /api/create', 'yes roles.shut.registries: none'],
+    ['sue DELETE /api/delete', 'yes roles.shut.models.allow: *'],
   ];
   for (const [question, expected] of known) assert.equal(decider(question), expected, question);
+});
+
+test('what the guard answers itself is explained as it does', () => {
+  const known: readonly (readonly [question: string, decider: string])[] = [
+    ['nobody HEAD /', 'yes routes: HEAD / is answered to everyone'],
+    ['mia HEAD /', 'yes routes: HEAD / is answered to everyone'],
+    ['vera GET /', 'yes roles.viewer.can: read'],
+    ['nobody GET /_guard/health', 'yes routes: GET /_guard/health is answered to everyone'],
+    ['bob HEAD /_guard/health', 'yes routes: HEAD /_guard/health is answered to everyone'],
+    ['adam POST /_guard/health', 'not-found routes: no /_guard/health'],
+    ['nobody GET /_guard/queue', 'unauthenticated users.nobody: no such user'],
+    ['vera GET /_guard/queue', 'yes routes: GET /_guard/queue is answered to every user'],
+    ['bob HEAD /_guard/queue', 'yes routes: HEAD /_guard/queue is answered to every user'],
+    ['olga DELETE /_guard/queue', 'method-not-allowed routes: /_guard/queue takes GET, HEAD'],
+    ['adam GET /_guard/none', 'not-found routes: no /_guard/none'],
+  ];
+  for (const [question, expected] of known) assert.equal(decider(question), expected, question);
+  const disabled = changeUser(users, 'vera', { disabled: true });
+  assert.equal(decider('vera GET /_guard/queue', disabled), 'unauthenticated users.vera.disabled: true');
+});
+
+test('whoever signs in by token is no user, and is explained by the role that the token gives', () => {
+  assert.equal(decider('tom POST /api/chat qwen3', users, 'member'), 'yes roles.member.models.allow: qwen*');
+  assert.equal(decider('tom POST /api/pull qwen3', users, 'member'), 'not-permitted roles.member.can: read, infer');
+  assert.equal(decider('tom GET /api/tags', users, 'gone'), 'not-permitted roles.gone: no such role');
+  assert.deepEqual(ask('tom GET /api/tags', users, 'admin').rules[0], { place: 'tokens.tom.role', says: 'admin' });
+  // A user of the same name lends a token nothing, and can bar it.
+  const { rules } = ask('max POST /api/chat qwen3', users, 'member');
+  assert.deepEqual(rules.at(-1), { place: 'roles.member.models.allow', says: 'qwen*' });
+  assert.deepEqual(rules[5], { place: 'roles.member.clamps.contextTokens', says: '8192' });
+  assert.ok(rules.every(({ place }) => !place.startsWith('users.')));
+  const disabled = changeUser(users, 'max', { disabled: true });
+  assert.equal(decider('Max GET /api/tags', disabled, 'member'), 'unauthenticated users.max.disabled: true');
+});
+
+test('SEC-10: an upload is held to its clamp, and to nothing that a request to a model is', () => {
+  const heldTo = (method: string) => ask(`adam ${method} /api/blobs/sha256:${'0'.repeat(64)}`).rules.slice(2, -1);
+  assert.deepEqual(heldTo('POST'), [{ place: 'roles.admin.clamps.uploadBytes', says: '68719476736' }]);
+  assert.deepEqual(heldTo('HEAD'), []);
+});
+
+test('a model that is made is held to what its parameters may ask for', () => {
+  const clamps: Clamps = { contextTokens: 8_192, outputTokens: 100, options: ['stop'], images: 0, excess: 'clamp' };
+  const makers = resolvePolicy({ roles: { admin: { clamps } } });
+  const { rules } = explain(makers, users, { user: 'adam', method: 'POST', path: '/api/create', model: 'x', now });
+  assert.deepEqual(
+    rules.map(({ place, says }) => `${place}: ${says}`),
+    [
+      'users.adam.role: admin',
+      'routes: POST /api/create needs manage',
+      'roles.admin.can: read, infer, manage',
+      'roles.admin.clamps.contextTokens: 8192',
+      'roles.admin.clamps.outputTokens: 100',
+      'roles.admin.clamps.options: stop',
+      'roles.admin.models.allow: *',
+    ],
+  );
 });
 
 test('who is switched off or has run out is let in nowhere', () => {
@@ -127,8 +206,8 @@ test('without a model the rules on models are told', () => {
   assert.ok(ask('mia POST /api/chat').allowed);
   assert.deepEqual(rules('adam POST /api/pull').slice(3), [
     'roles.admin.cloud: false',
-    'roles.admin.registries: registry.ollama.ai',
     'roles.admin.models.allow: *',
+    'roles.admin.registries: registry.ollama.ai',
   ]);
 });
 
@@ -147,6 +226,7 @@ test('an explanation says what the guard decides, for anybody, any route and any
         const decision = decideRoute(access.can, method, path);
         const explained = explain(policy, users, { user: user.name, method, path, model, now });
         const expected = (): string | undefined => {
+          if (method === 'HEAD' && path === '/') return undefined;
           if ('refusal' in decision) return decision.refusal;
           const { route } = decision;
           const facts = factsOf({ model, source: model, destination: model });

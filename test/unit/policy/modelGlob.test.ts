@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { globMatches, namesModel } from '../../../src/guard/policy/modelGlob.ts';
+import { globMatches, globOf } from '../../../src/guard/policy/modelGlob.ts';
 import { parseModelName } from '../../../src/guard/policy/modelName.ts';
 
 /** By the definition, in exponential time. */
@@ -15,7 +15,7 @@ function naive(glob: string, text: string): boolean {
 const names = (glob: string, raw: string): boolean => {
   const name = parseModelName(raw);
   assert.ok(name, raw);
-  return namesModel(glob, name);
+  return globOf([glob], name) === glob;
 };
 
 test('a glob matches what its definition says', () => {
@@ -100,4 +100,21 @@ test('a glob is held against the name as lists show it', () => {
   ];
   for (const [glob, name] of yes) assert.ok(names(glob, name), `${glob} ${name}`);
   for (const [glob, name] of no) assert.ok(!names(glob, name), `${glob} ${name}`);
+});
+
+test('of several globs the first that names a model is told, as it is written, however often a list is asked', () => {
+  const globs = ['library/', 'Qwen*', 'X:7B', 'x'];
+  const first = (raw: string, among: readonly string[] = globs): string | undefined => {
+    const name = parseModelName(raw);
+    assert.ok(name, raw);
+    return globOf(among, name);
+  };
+  for (let times = 0; times < 3; times += 1) {
+    assert.equal(first('x:7b'), 'X:7B');
+    assert.equal(first('x:3b'), 'x');
+    assert.equal(first('qwen3'), 'Qwen*');
+    assert.equal(first('y'), undefined);
+    assert.equal(first('y', ['y']), 'y');
+    assert.equal(first('x', []), undefined);
+  }
 });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type IsRemote, judgeBody, judgeModel, judgePath } from '../../../src/guard/policy/models.ts';
+import { parseModelName } from '../../../src/guard/policy/modelName.ts';
+import { type IsRemote, judgeBody, judgeModel, judgePath, mayUse } from '../../../src/guard/policy/models.ts';
 import { type Access, accessOf, resolvePolicy } from '../../../src/guard/policy/policy.ts';
 import type { ModelRules, RoleDocument } from '../../../src/guard/policy/policyDocument.ts';
 import { type Route, routes, routesOf } from '../../../src/guard/routes.ts';
@@ -94,6 +95,26 @@ test('SEC-36: the verdict on a model is the same in every spelling', () => {
   assert.deepEqual([...seen].sort(), ['model-not-permitted', 'yes']);
 });
 
+test('a yes or no alone is that of the verdict', () => {
+  const holders = [false, true].flatMap((cloud) => [
+    access({ cloud }),
+    access({ cloud, models: { allow: ['llama3*', '*/*', '*-cloud'], deny: ['*:7b', 'secret*'] } }, { deny: ['*-x'] }),
+    access({ cloud }, { allow: [] }),
+  ]);
+  const seen = new Set<boolean>();
+  fc.assert(
+    fc.property(fc.constantFrom(...holders), parts.chain(spellingOf), fc.boolean(), (holder, raw, isCloud) => {
+      const name = parseModelName(isCloud ? `${raw.trim()}-cloud` : raw);
+      if (name === undefined) return;
+      const { allowed } = judgeModel(holder, name.short, none);
+      seen.add(allowed);
+      assert.equal(mayUse(holder, name), allowed, name.short);
+    }),
+    { numRuns: 1_000 },
+  );
+  assert.equal(seen.size, 2);
+});
+
 test('SEC-36: a denied model is denied however it is spelled', () => {
   const holder = access({ cloud: true, models: { deny: ['secret:7b', 'team/plan'] } });
   for (const raw of ['secret:7b', 'SECRET:7B', 'library/secret:7b', 'registry.ollama.ai/library/secret:7b']) {
@@ -149,12 +170,14 @@ test('SEC-78: what searches the web on the owner account needs the role to allow
       'web_search_20250305',
       'web_search_preview',
       ' Web_Search',
+      // White space to Go, and none to JavaScript.
+      '\u0085web_search',
       'web_fetch_20250910',
     ]) {
       assert.equal(bodyVerdict(without, on, { model: 'x' }, ['function', type]), 'cloud-not-permitted', type);
       assert.equal(bodyVerdict(withCloud, on, { model: 'x' }, ['function', type]), 'yes', type);
     }
-    assert.equal(bodyVerdict(without, on, { model: 'x' }, ['function', 'custom', '']), 'yes');
+    assert.equal(bodyVerdict(without, on, { model: 'x' }, ['function', 'custom', 'cobweb_search', '']), 'yes');
     for (const options of [{}, { search_context_size: 'low' }, true, 'x']) {
       assert.equal(bodyVerdict(without, on, { model: 'x', web_search_options: options }), 'cloud-not-permitted');
       assert.equal(bodyVerdict(withCloud, on, { model: 'x', web_search_options: options }), 'yes');
@@ -308,7 +331,7 @@ test('SEC-8: insecure is refused, whatever the registry', () => {
   const holder = access({ cloud: true });
   for (const on of [pull, push]) {
     for (const insecure of [true, 1, 'true', {}]) {
-      assert.equal(bodyVerdict(holder, on, { model: 'x', insecure }), 'registry-not-permitted', String(insecure));
+      assert.equal(bodyVerdict(holder, on, { model: 'x', insecure }), 'insecure-not-permitted', String(insecure));
     }
     for (const insecure of [false, null]) assert.equal(bodyVerdict(holder, on, { model: 'x', insecure }), 'yes');
   }
@@ -326,6 +349,11 @@ test('SEC-9: an alias inherits nothing from what it is made of, nor lends it any
   assert.equal(bodyVerdict(holder, create, { model: 'mine', from: '' }), 'yes');
   assert.equal(bodyVerdict(holder, create, { model: 'mine', modelfile: 'FROM secret' }), 'bad-field');
   assert.equal(bodyVerdict(holder, create, { model: 'mine', modelfile: '' }), 'yes');
+  // Read as a Modelfile on the disk of an Ollama before 0.5.5.
+  assert.equal(bodyVerdict(holder, create, { model: 'mine', path: '/tmp/Modelfile' }), 'bad-field');
+  assert.equal(bodyVerdict(holder, create, { model: 'mine', path: 1 }), 'bad-field');
+  for (const path of ['', null]) assert.equal(bodyVerdict(holder, create, { model: 'mine', path }), 'yes');
+  assert.equal(bodyVerdict(holder, chat, { model: 'mine', path: '/tmp/x', modelfile: 'x' }), 'yes');
 });
 
 test('SEC-9, SEC-78: a model that is made of one elsewhere needs the role to allow it', () => {

@@ -10,6 +10,7 @@ import {
   resolvePolicy,
   roleNames,
 } from '../../../src/guard/policy/policy.ts';
+import type { Clamps } from '../../../src/guard/policy/policyDocument.ts';
 import { routes } from '../../../src/guard/routes.ts';
 
 const digest = `sha256:${'0a'.repeat(32)}`;
@@ -89,11 +90,20 @@ test('SEC-39, SEC-78: without a policy, nobody but the owner may use what the ow
     builtInRoles.filter(({ cloud }) => cloud).map(({ name }) => name),
     ['owner'],
   );
-  assert.deepEqual(roleIn(defaultPolicy, 'member').clamps, { keepAlive: { min: '1m', max: '1h' } });
+  assert.deepEqual(roleIn(defaultPolicy, 'member').clamps.keepAlive, { min: '1m', max: '1h' });
   for (const { registries, models } of builtInRoles) {
     assert.deepEqual(registries, ['registry.ollama.ai']);
     assert.deepEqual(models, { allow: ['*'], deny: [] });
   }
+});
+
+test('SEC-10: without a policy, an upload of 64 GiB is the largest, for a role that the policy does not know as well', () => {
+  for (const role of [...roleNames, 'gone']) {
+    assert.equal(accessOf(defaultPolicy, { role }).clamps.uploadBytes, 68_719_476_736, role);
+  }
+  const policy = resolvePolicy({ roles: { admin: { clamps: { uploadBytes: 1 } }, other: { clamps: { images: 0 } } } });
+  assert.deepEqual(roleIn(policy, 'admin').clamps, { uploadBytes: 1 });
+  assert.equal(roleIn(policy, 'other').clamps.uploadBytes, 68_719_476_736);
 });
 
 test('a role of the policy is made as it says, and is otherwise as careful as member', () => {
@@ -124,10 +134,18 @@ test('a role that is there anyway keeps what the policy does not mention', () =>
   assert.deepEqual(roleIn(policy, 'member'), {
     ...before,
     models: { allow: ['*'], deny: ['*:70b'] },
-    clamps: { keepAlive: { min: '1m', max: '1h' }, contextTokens: 4_096 },
+    clamps: { ...before.clamps, contextTokens: 4_096 },
     limits: { tokensPerDay: 9 },
   });
   for (const name of ['viewer', 'admin', 'owner']) assert.equal(roleIn(policy, name), roleIn(defaultPolicy, name));
+  const keepAlive = (name: string, written: NonNullable<Clamps['keepAlive']>) =>
+    roleIn(resolvePolicy({ roles: { [name]: { clamps: { keepAlive: written } } } }), name).clamps.keepAlive;
+  assert.deepEqual(keepAlive('member', { max: '2h' }), { min: '1m', max: '2h' });
+  assert.deepEqual(keepAlive('member', { min: '0' }), { min: '0', max: '1h' });
+  assert.deepEqual(keepAlive('member', {}), { min: '1m', max: '1h' });
+  assert.deepEqual(keepAlive('other', { max: '2h' }), { min: '1m', max: '2h' });
+  assert.deepEqual(keepAlive('admin', { max: '2h' }), { max: '2h' });
+  assert.equal(roleIn(policy, 'admin').clamps.keepAlive, undefined);
   // The built-in roles are as they were for the next policy.
   assert.equal(roleIn(defaultPolicy, 'member'), before);
   assert.deepEqual(roleIn(resolvePolicy({}), 'member'), before);
@@ -203,6 +221,24 @@ test("a user who has one list of its own keeps the role's other", () => {
     deny: [],
     allow: { place: 'roles.viewer.models.allow', globs: ['*'] },
   });
+});
+
+test('access is worked out once for a role, and once for each user who has something of its own', () => {
+  const policy = resolvePolicy({ roles: { member: { limits: { tokensPerDay: 9 } } } });
+  const member = accessOf(policy, { role: 'member' });
+  assert.equal(accessOf(policy, { role: 'member' }), member);
+  assert.notEqual(accessOf(policy, { role: 'admin' }), member);
+  const mia = { role: 'member', models: { deny: ['x'] } };
+  const own = accessOf(policy, mia);
+  assert.deepEqual(own.models.deny, [{ place: 'user.models.deny', globs: ['x'] }]);
+  assert.equal(accessOf(policy, mia), own);
+  assert.equal(accessOf(policy, { role: 'member', limits: { tokensPerDay: 1 } }).limits.tokensPerDay, 1);
+  assert.equal(accessOf(policy, { ...mia, role: 'admin' }).role, 'admin');
+  // Another policy, or another record of the user, is asked anew.
+  assert.equal(accessOf(defaultPolicy, { role: 'member' }).limits.tokensPerDay, undefined);
+  assert.equal(accessOf(defaultPolicy, mia).limits.tokensPerDay, undefined);
+  assert.deepEqual(accessOf(policy, { ...mia, models: { deny: ['y'] } }).models.deny[0]?.globs, ['y']);
+  assert.equal(accessOf(policy, { role: 'member' }), member);
 });
 
 test('the table holds no route beyond the surface', () => {

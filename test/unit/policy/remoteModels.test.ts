@@ -136,6 +136,40 @@ test('the age of a list counts from when it was asked for', async () => {
   assert.equal(clock.reads, 2);
 });
 
+test('while something changes the list is read for each decision, and what was known before will not do afterwards', async () => {
+  let fails = false;
+  const { models, clock } = setUp(async () => {
+    if (fails) throw new Error('down');
+    return [];
+  });
+  await models.fresh();
+  const over = models.change();
+  await models.fresh();
+  await models.fresh();
+  assert.equal(clock.reads, 3);
+  over();
+  await models.fresh();
+  await models.fresh();
+  assert.equal(clock.reads, 4);
+  fails = true;
+  models.change()();
+  assert.equal(await models.fresh(), false);
+});
+
+test('a list that was asked for before a change was over counts for nothing', async () => {
+  const lists = [Promise.withResolvers<readonly ListedModel[]>(), Promise.withResolvers<readonly ListedModel[]>()];
+  let reads = 0;
+  const { models } = setUp(() => lists[reads++]?.promise ?? Promise.resolve([]));
+  const over = models.change();
+  const waiting = models.fresh();
+  over();
+  const asking = models.fresh();
+  lists[0]?.resolve([]);
+  lists[1]?.resolve(remote('a'));
+  assert.deepEqual(await Promise.all([waiting, asking]), [true, true]);
+  assert.equal(models.isRemote('a:latest'), true);
+});
+
 test('a list on its way to somebody teaches too, and never unteaches', () => {
   const { models, clock } = setUp(async () => []);
   models.learn(json({ models: [{ name: 'a', model: 'a', remote_host: 'https://ollama.com' }, { name: 'b' }, 7] }));

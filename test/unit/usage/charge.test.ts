@@ -89,6 +89,23 @@ test("a request is free that the guard answered in Ollama's place, which was not
   assert.deepEqual(settled, [0]);
 });
 
+test('a client that leaves a stream pays for the time in which nothing came', () => {
+  const costs = (silentMs: number, output: number, left: 'left' | 'broken off') => {
+    const { charge, settled } = create();
+    charge.sent(estimate);
+    const end = charge.answering();
+    if (left === 'left') charge.closed(false);
+    end({ output, silentMs });
+    charge.closed(false);
+    return settled;
+  };
+  assert.deepEqual(costs(60 * second, 90, 'left'), [200 + 1_000], 'never more than the request lets it be');
+  assert.deepEqual(costs(3 * second, 90, 'left'), [200 + 90 + 300]);
+  assert.deepEqual(costs(9, 90, 'left'), [200 + 90], 'between two tokens there is nothing');
+  assert.deepEqual(costs(3 * second, 5_000, 'left'), [200 + 5_000], 'what came counts, whatever the bound');
+  assert.deepEqual(costs(60 * second, 90, 'broken off'), [200 + 90], "what Ollama did not end is not its client's");
+});
+
 test('nothing is charged twice', () => {
   const { charge, settled, pass } = create();
   charge.sent(estimate);

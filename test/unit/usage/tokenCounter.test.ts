@@ -71,21 +71,57 @@ test('errors, embeddings and pulls are not counted', async () => {
   assert.deepEqual(await tokensOf('/api/generate', ndjson, [line], 500), []);
 });
 
-test('wherever the answer is cut, the count is that of the whole', () => {
-  const alphabet = fc.constantFrom('\n', '{', 'data: ', 'd', 'data: {', '\ndata: {', '\n\n', 'x'.repeat(20), '"');
+/** How the records of each path begin, and how long a line may be that costs one token. */
+const forms: Readonly<Record<string, readonly [begin: RegExp, usual: number]>> = {
+  '/api/generate': [/^\{/, Number.POSITIVE_INFINITY],
+  '/api/chat': [/^\{/, 224],
+  '/v1/chat/completions': [/^data: \{/, 320],
+  '/v1/completions': [/^data: \{/, Number.POSITIVE_INFINITY],
+  '/v1/responses': [/^event: response\.(output_text|function_call_arguments|reasoning_summary_text)\.delta/, 192],
+  '/v1/messages': [/^event: content_block_delta/, 128],
+};
+
+test('in whatever pieces an answer comes, each record counts, and each four bytes beyond a usual line', () => {
+  const alphabet = fc.constantFrom(
+    ...['\n', '\n\n', '{', 'd', 'data: ', 'data: {', '\ndata: {', '"', 'x', 'x'.repeat(100), 'x'.repeat(330)],
+    ...['event: ', '\nevent: content_block_delta\n', '\nevent: content_block_start\n', 'event: response.'],
+    ...['output_text.delta\n', 'output_text.done\n', 'function_call_arguments.delta', 'reasoning_summary_text.delta\n'],
+  );
   fc.assert(
     fc.property(
       fc.array(alphabet, { maxLength: 60 }),
       pieces,
-      fc.constantFrom('\n{', '\ndata: {'),
-      (parts, sizes, record) => {
+      fc.constantFrom(...Object.entries(forms)),
+      (parts, sizes, [path, [begin, usual]]) => {
         const text = parts.join('');
-        const counter = new TokenCounter(Buffer.from(record));
+        const counter = new TokenCounter(path, true);
         for (const chunk of inPieces(Buffer.from(text), sizes)) counter.write(chunk);
-        assert.equal(counter.tokens, `\n${text}`.split(record).length - 1);
+        let records = 0;
+        let beyond = 0;
+        let isModels = false;
+        for (const line of text.split('\n')) {
+          if (begin.test(line)) records += 1;
+          isModels = begin.test(line) || (isModels && line !== '');
+          if (isModels) beyond += Math.max(0, line.length - usual);
+        }
+        assert.equal(counter.tokens, records + Math.floor(beyond / 4));
       },
     ),
-    { numRuns: 2_000 },
+    { numRuns: 5_000 },
+  );
+});
+
+test('what flows by is left as it is', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 5_000 }), { minLength: 1, maxLength: 9 }), (sizes) => {
+      const counter = new TokenCounter('/api/chat', true);
+      const chunks = sizes.map((size, i) => Buffer.from(new Uint8Array(size).fill(i + 32).buffer));
+      for (const chunk of chunks) counter.write(chunk);
+      chunks.forEach((chunk, i) => {
+        assert.ok(chunk.every((byte) => byte === i + 32));
+      });
+    }),
+    { examples: [[[4_096, 1]], [[4_095, 1]], [[10, 4_096, 5]]] },
   );
 });
 
@@ -98,7 +134,7 @@ test('the number is found in the last 4 KiB, in whatever pieces they came, and n
       (before, after, size) => {
         const number = '"eval_count":41';
         const end = `,"x":"${'b'.repeat(after)}"}`;
-        const counter = new TokenCounter(undefined);
+        const counter = new TokenCounter('/api/chat', false);
         const bytes = Buffer.from(`{"a":"${'a'.repeat(before)}",${number}${end}`);
         for (const chunk of inPieces(bytes, [size])) counter.write(chunk);
         // With the byte before it: a quote at the very beginning of what is kept may be one inside of a string.
@@ -131,7 +167,9 @@ async function countOf(path: string, type: string, chunks: readonly Buffer[], en
   else setImmediate(() => answer.destroy());
   await new Promise((resolve) => answer.once('close', resolve));
   assert.equal(counts.length, 1, 'the end is told once');
-  return counts[0];
+  const { silentMs, ...count } = counts[0] ?? {};
+  if (silentMs !== undefined) assert.ok(end === 'cut' && silentMs >= 0);
+  return count;
 }
 
 const text = (...parts: readonly string[]) => parts.map((part) => Buffer.from(part));
@@ -200,10 +238,8 @@ test('a stream that is cut anywhere tells what was counted until then', async (t
         const records = `\n${cut}`.split(record).length - 1;
         const lines = cut.toString().slice(0, cut.lastIndexOf('\n') + 1);
         if (lines.includes(number)) assert.equal(output, 40);
-        // Events that carry no text are counted here, in case they carry thoughts.
-        else if (path === '/v1/responses')
-          assert.ok(output >= records && output <= records + 8, `${output}, ${records}`);
-        else assert.equal(output, records);
+        // The last record is longer than others: cut in its midst, it may be a tool call as well.
+        else assert.ok(output >= records && output <= records + (path === '/api/chat' ? 30 : 0), `${output}`);
       }),
       { numRuns: 60 },
     );
@@ -228,7 +264,7 @@ test('a stream of /v1/responses that is cut while the model thinks has taken tok
   const thought = (sequence_number: number) =>
     `event: response.reasoning_summary_text.delta\ndata: ${JSON.stringify({ delta: 'x', sequence_number, type: 'x' })}\n\n`;
   const chunks = Array.from({ length: 80 }, (_, i) => Buffer.from(thought(i)));
-  assert.deepEqual(await countOf('/v1/responses', events, chunks, 'cut'), { output: 79 });
+  assert.deepEqual(await countOf('/v1/responses', events, chunks, 'cut'), { output: 80 });
 });
 
 test('nobody is counted for less by what a client or a model writes', async () => {
@@ -265,12 +301,254 @@ test('what Ollama does not say is left to an estimate', async () => {
   assert.deepEqual(await countOf('/v1/audio/transcriptions', 'application/json', text('{}'), 'whole'), {});
 });
 
-test('an error costs nothing, and neither does what takes no tokens', async () => {
+test('a refusal costs nothing, and neither does what takes no tokens', async () => {
   const line = '{"prompt_eval_count":3,"eval_count":5}\n';
-  for (const status of [201, 400, 404, 500, 503]) {
+  for (const status of [201, 400, 404, 499, 503]) {
     for (const path of ['/api/chat', '/api/embed', '/v1/messages', '/v1/audio/transcriptions']) {
       assert.deepEqual(await countOf(path, ndjson, text(line), 'whole', status), { prompt: 0, output: 0 });
     }
   }
   assert.deepEqual(await countOf('/api/pull', ndjson, text(line), 'whole'), { prompt: 0, output: 0 });
+});
+
+test('what Ollama did before it failed is left to an estimate', async () => {
+  for (const status of [500, 502, 504, 507]) {
+    for (const path of ['/api/chat', '/api/embed', '/v1/messages', '/v1/audio/transcriptions']) {
+      assert.deepEqual(await countOf(path, ndjson, text('{"error":"x"}'), 'whole', status), {});
+    }
+  }
+});
+
+test('to load a model, or to unload it, takes no tokens', async (t) => {
+  const demo = await demoFor(t);
+  for (const [path, extra] of [
+    ['/api/generate', {}],
+    ['/api/chat', {}],
+    ['/api/generate', { keep_alive: 0 }],
+    ['/api/chat', { keep_alive: 0 }],
+  ] as const) {
+    const answer = await post(demo, path, { model: 'demo', ...extra });
+    assert.match(answer.text, /"done_reason":"(un)?load"/);
+    assert.deepEqual(await countOf(path, answer.type, text(answer.text), 'whole'), { prompt: 0, output: 0 });
+    assert.deepEqual(await countOf(path, ndjson, text(`${answer.text}\n`), 'whole'), { prompt: 0, output: 0 });
+    assert.deepEqual(await countOf(path, answer.type, text(answer.text.slice(0, -1)), 'cut'), {});
+  }
+  // What a model says, and what it has counted, are not taken for it.
+  for (const said of [{ done_reason: 'load' }, '","done_reason":"load"}', '\\","done_reason":"load"}']) {
+    const whole = JSON.stringify({
+      message: { content: said, tool_calls: [{ done_reason: 'load' }] },
+      done_reason: 'stop',
+    });
+    assert.deepEqual(await countOf('/api/chat', 'application/json', text(whole), 'whole'), {});
+  }
+  const counted = '{"done_reason":"load","prompt_eval_count":3,"eval_count":5}';
+  assert.deepEqual(await countOf('/api/chat', 'application/json', text(counted), 'whole'), { prompt: 3, output: 5 });
+});
+
+/** As Ollama's writers order the members. */
+const head = (model: string) => `"model":"${model}","created_at":"2026-08-01T12:00:00.123456789Z"`;
+const chunkOf = (model: string, choice: string) =>
+  `data: {"id":"chatcmpl-123","object":"chat.completion.chunk","created":1785000000,"model":"${model}",` +
+  `"system_fingerprint":"fp_ollama","choices":[{"index":0,${choice}}]}\n\n`;
+const eventOf = (type: string, members: string) => `event: ${type}\ndata: {${members}}\n\n`;
+const argumentsEvent = 'response.function_call_arguments.delta';
+
+test('a record with one token costs one, however long the names of model and events are', async () => {
+  const model = 'hf.co/mradermacher/Llama-3.3-70B-Instruct-abliterated-i1-GGUF:i1-IQ4_XS';
+  for (const token of [' a', ' unbelievable', '\\u003c\\u003e\\u0026=']) {
+    const records: readonly (readonly [path: string, type: string, record: string])[] = [
+      ['/api/generate', ndjson, `{${head(model)},"response":"","thinking":"${token}","done":false}\n`],
+      [
+        '/api/chat',
+        ndjson,
+        `{${head(model)},"message":{"role":"assistant","content":"","thinking":"${token}"},"done":false}\n`,
+      ],
+      [
+        '/v1/chat/completions',
+        events,
+        chunkOf(model, `"delta":{"role":"assistant","content":"","reasoning":"${token}"},"finish_reason":null`),
+      ],
+      ['/v1/completions', events, chunkOf(model, `"text":"${token}","finish_reason":null`)],
+      [
+        '/v1/messages',
+        events,
+        eventOf(
+          'content_block_delta',
+          `"type":"content_block_delta","index":10,"delta":{"type":"thinking_delta","thinking":"${token}"}`,
+        ),
+      ],
+      [
+        '/v1/responses',
+        events,
+        eventOf(
+          'response.output_text.delta',
+          `"content_index":0,"delta":"${token}","item_id":"msg_123456","logprobs":[],"output_index":10,"sequence_number":12345,"type":"response.output_text.delta"`,
+        ),
+      ],
+    ];
+    for (const [path, type, record] of records) {
+      const chunks = text(...Array<string>(50).fill(record));
+      assert.deepEqual(await countOf(path, type, chunks, 'cut'), { output: 50 }, `${path} ${token}`);
+    }
+  }
+});
+
+/** A tool call of about 8,000 tokens. */
+const long = JSON.stringify({ code: 'let x = y; '.repeat(2_910) });
+const escaped = JSON.stringify(long);
+
+test('a tool call that comes as one record costs what it is long', async () => {
+  const data = chunkOf('m', '"delta":{"content":" a"},"finish_reason":null');
+  const delta = (part: string) => eventOf('content_block_delta', `"type":"content_block_delta","delta":{${part}}`);
+  const calls: readonly (readonly [path: string, type: string, token: string, call: string])[] = [
+    [
+      '/api/chat',
+      ndjson,
+      `{${head('m')},"message":{"role":"assistant","content":" a"},"done":false}\n`,
+      `{${head('m')},"message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":${long}}}]},"done":false}\n`,
+    ],
+    [
+      '/v1/chat/completions',
+      events,
+      data,
+      chunkOf(
+        'm',
+        `"delta":{"content":"","tool_calls":[{"id":"call_1","index":0,"type":"function","function":{"name":"f","arguments":${escaped}}}]},"finish_reason":null`,
+      ),
+    ],
+    [
+      '/v1/messages',
+      events,
+      delta('"type":"text_delta","text":" a"'),
+      delta(`"type":"input_json_delta","partial_json":${escaped}`),
+    ],
+    [
+      '/v1/responses',
+      events,
+      eventOf('response.output_text.delta', '"delta":" a"'),
+      eventOf(argumentsEvent, `"delta":${escaped},"type":"${argumentsEvent}"`),
+    ],
+  ];
+  for (const [path, type, token, call] of calls) {
+    const tokens = Array<string>(90).fill(token);
+    for (const size of [7, 1_000, 100_000]) {
+      const chunks = inPieces(Buffer.from([...tokens, call].join('')), [size]);
+      const { output = 0 } = (await countOf(path, type, chunks, 'cut')) ?? {};
+      assert.ok(output > 8_000 && output < 8_400, `${path}: ${output}`);
+    }
+    const [half = ''] = call.split('let', 1);
+    const cut = text(...tokens, call.slice(0, half.length + call.length / 2));
+    const { output = 0 } = (await countOf(path, type, cut, 'cut')) ?? {};
+    assert.ok(output > 4_000 && output < 4_300, `${path}, cut within: ${output}`);
+  }
+  const [path, type, token, call] = calls[1] ?? assert.fail();
+  const whole = text(...Array<string>(90).fill(token), call, 'data: [DONE]\n\n');
+  const { output = 0 } = (await countOf(path, type, whole, 'whole')) ?? {};
+  assert.ok(output > 8_000 && output < 8_400, `${output}`);
+});
+
+test('what Ollama repeats of the request, or of the answer, is not what the model writes', async () => {
+  const repeated = (type: string) => eventOf(type, `"text":${escaped},"type":"${type}"`);
+  const delta = eventOf('response.output_text.delta', '"delta":" a"');
+  const types = ['created', 'in_progress', 'output_text.done', 'function_call_arguments.done', 'output_item.done'];
+  const around = types.map((type) => repeated(`response.${type}`));
+  assert.deepEqual(await countOf('/v1/responses', events, text(...around, delta, ...around), 'cut'), { output: 1 });
+  const start = repeated('content_block_start');
+  assert.deepEqual(await countOf('/v1/messages', events, text(start, start), 'cut'), { output: 0 });
+});
+
+test('how likely a token was costs nothing, and a tool call among such tokens does', async () => {
+  const other = '{"token":" a","logprob":-0.123456789,"bytes":[32,97]}';
+  const likely = `{"token":" a","logprob":-0.1,"bytes":[32,97],"top_logprobs":[${Array(20).fill(other).join()}]}`;
+  const streams: readonly (readonly [path: string, type: string, token: string, call: string])[] = [
+    [
+      '/api/chat',
+      ndjson,
+      `{${head('m')},"message":{"role":"assistant","content":" a"},"done":false,"logprobs":[${likely}]}\n`,
+      `{${head('m')},"message":{"role":"assistant","content":"","tool_calls":[{"function":{"arguments":{"logprobs":[{"x":${escaped}}]}}}]},"done":false}\n`,
+    ],
+    [
+      '/v1/chat/completions',
+      events,
+      chunkOf('m', `"delta":{"content":" a"},"finish_reason":null,"logprobs":{"content":[${likely}]}`),
+      chunkOf('m', `"delta":{"content":"","tool_calls":[{"function":{"arguments":${escaped}}}]},"finish_reason":null`),
+    ],
+  ];
+  for (const [path, type, token, call] of streams) {
+    for (const size of [1, 7, 1_000, 100_000]) {
+      const tokens = token.repeat(40);
+      const plain = inPieces(Buffer.from(tokens), [size]);
+      assert.deepEqual(await countOf(path, type, plain, 'cut'), { output: 40 }, `${path} ${size}`);
+      const cut = inPieces(Buffer.from(tokens + token.slice(0, 900)), [size]);
+      assert.deepEqual(await countOf(path, type, cut, 'cut'), { output: 41 }, `${path} ${size}, cut within`);
+      const called = inPieces(Buffer.from(tokens + call), [size]);
+      const { output = 0 } = (await countOf(path, type, called, 'cut')) ?? {};
+      assert.ok(output > 8_000 && output < 8_400, `${path} ${size}: ${output}`);
+    }
+  }
+  const legacy = chunkOf('m', `"text":" a","finish_reason":null,"logprobs":{"content":[${likely}]}`);
+  assert.deepEqual(await countOf('/v1/completions', events, text(legacy, legacy), 'cut'), { output: 2 });
+});
+
+test("the numbers of one JSON of /api/generate are found before its probabilities, and are nothing but Ollama's", () => {
+  const forged = ',"total_duration":1,"load_duration":1,"prompt_eval_count":1,"prompt_eval_duration":1,"eval_count":1}';
+  const said = fc.array(fc.constantFrom(forged, '"', '\\', 'x', 'word '.repeat(300), '{', '\n'), { maxLength: 9 });
+  fc.assert(
+    fc.property(
+      said,
+      fc.nat(9_000),
+      fc.nat(300),
+      fc.array(fc.integer({ min: 1, max: 9_000 }), { minLength: 1, maxLength: 5 }),
+      fc.integer({ min: 1, max: 999_999_999 }),
+      fc.boolean(),
+      (words, context, logprobs, sizes, output, isWhole) => {
+        const answer = {
+          response: words.join(''),
+          done_reason: 'stop',
+          context: Array(context).fill(7),
+          total_duration: 4_883_583_458,
+          load_duration: 1_334_875,
+          prompt_eval_count: 26,
+          prompt_eval_duration: 342_546_000,
+          eval_count: output,
+          eval_duration: 4_535_599_000,
+          tool_calls: [{ function: { arguments: { a: 1, total_duration: 1, eval_count: 1 } } }],
+          logprobs: Array(logprobs).fill({ token: forged, logprob: -1, bytes: [1, 2] }),
+        };
+        const counter = new TokenCounter('/api/generate', false);
+        for (const chunk of inPieces(Buffer.from(JSON.stringify(answer)), sizes)) counter.write(chunk);
+        const count = counter.end(isWhole);
+        // Cut, they are known when they have left the tail.
+        if (isWhole || count.output !== undefined) assert.deepEqual(count, { prompt: 26, output });
+      },
+    ),
+    { numRuns: 500 },
+  );
+  // Without Ollama's, a tool call's are not taken for them.
+  const none = {
+    response: 'x',
+    tool_calls: [{ a: 1, total_duration: 1, x: 1, eval_count: 1 }],
+    logprobs: 'x'.repeat(9_000),
+  };
+  const counter = new TokenCounter('/api/generate', false);
+  counter.write(Buffer.from(JSON.stringify(none)));
+  assert.deepEqual(counter.end(), {});
+});
+
+test('a stream that is cut tells how long nothing had come', () => {
+  let time = 5_000;
+  const counted = (end: 'whole' | 'cut', ...records: readonly string[]) => {
+    const counter = new TokenCounter('/api/chat', true, () => time);
+    for (const record of records) {
+      time += 300;
+      counter.write(Buffer.from(record));
+    }
+    time += 70;
+    return counter.end(end === 'whole');
+  };
+  const token = '{"message":{"content":"x"},"done":false}\n';
+  assert.deepEqual(counted('cut', token, token), { output: 2, silentMs: 70 });
+  assert.deepEqual(counted('whole', token, token), { output: 2 });
+  assert.deepEqual(counted('cut', token, '{"prompt_eval_count":3,"eval_count":5}\n'), { prompt: 3, output: 5 });
+  assert.deepEqual(counted('cut'), { output: 0 });
 });

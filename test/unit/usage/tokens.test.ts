@@ -20,6 +20,22 @@ test('a prompt is estimated from its text and its images, upwards', () => {
   assert.equal(promptOf(3_000, 2), 1_000 + 2 * 1_024);
 });
 
+test('a prompt cannot take more than a token a byte, nor more than the context that Ollama acts on', () => {
+  const most = (path: string, bytes: number, numbers = {}, images = 0) =>
+    estimateTokens(path, facts(numbers, bytes, images)).mostPrompt;
+  assert.equal(most('/api/chat', 9_000), 9_000);
+  assert.equal(most('/api/chat', 9_000, {}, 2), 9_000 + 2 * 4_096);
+  const context = { 'options.num_ctx': 4_000 };
+  for (const path of ['/api/chat', '/api/generate']) assert.equal(most(path, 9_000, context), 4_000, path);
+  // Each of several inputs may be as long as that, and other dialects have no options.
+  for (const path of ['/api/embed', '/v1/chat/completions', '/v1/responses']) {
+    assert.equal(most(path, 9_000, context), 9_000, path);
+  }
+  assert.equal(most('/api/chat', 3_000, context), 3_000);
+  for (const number of [-1, 0, 1]) assert.equal(most('/api/chat', 9_000, { 'options.num_ctx': number }), 2_048);
+  assert.equal(estimateTokens('/api/chat', facts(context, 90_000)).prompt, 4_000);
+});
+
 test('an answer is as long as the request says, in every dialect', () => {
   const outputOf = (path: string, numbers: Readonly<Record<string, number>>) =>
     estimateTokens(path, facts(numbers)).output;
