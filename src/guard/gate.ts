@@ -4,7 +4,7 @@ import { Admission } from './admission/admission.ts';
 import { type QueueViewer, queueView } from './admission/queueView.ts';
 import { watchReader } from './admission/slowReader.ts';
 import { type RefusalCode, type RefusalDetails, refuse } from './answers.ts';
-import { Checks, needsChecks, type Sending } from './checks.ts';
+import { type Checked, Checks, needsChecks, type Sending } from './checks.ts';
 import type { GuardConfig } from './config.ts';
 import { plainAddress } from './entry/address.ts';
 import { bodyProblem, hasBody } from './entry/body.ts';
@@ -271,21 +271,24 @@ export class Gate {
     this.#live.set(res, identity);
     res.once('close', () => this.#live.delete(res));
     // It may make an alias of a model of ollama.com.
-    if (route.needs === 'manage') res.once('close', this.#remoteModels.change());
+    if (route.needs === 'manage' && route.names !== 'none') res.once('close', this.#remoteModels.change());
     const begin = () => this.#begin(request, user);
     if (!needsChecks({ route, access })) {
       this.#send(request, route, { track: begin(), maxBodyBytes });
       return;
     }
+    const pass = (checked: Checked) => {
+      if (checked === undefined || res.destroyed) return;
+      if ('refusal' in checked) {
+        const { refusal, details } = checked;
+        this.#refuse(request, refusal, { ...details, close: endsConnection.has(refusal) });
+        return;
+      }
+      const { send } = checked;
+      this.#send(request, route, { ...send, track: send.track ?? begin(), maxBodyBytes });
+    };
     const checking = this.#checks.run({ req, res, path, identity, access, route, begin });
-    checking
-      .then((checked) => {
-        if (checked === undefined || res.destroyed) return;
-        if ('send' in checked)
-          this.#send(request, route, { ...checked.send, track: checked.send.track ?? begin(), maxBodyBytes });
-        else this.#refuse(request, checked.refusal, { ...checked.details, close: endsConnection.has(checked.refusal) });
-      })
-      .catch((error: unknown) => this.#fail(request, error));
+    checking.then(pass).catch((error: unknown) => this.#fail(request, error));
   }
 
   #answerQueue(request: Request, viewer: Omit<QueueViewer, 'now'>): void {

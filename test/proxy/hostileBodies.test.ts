@@ -1,13 +1,13 @@
 // What some send must keep nobody else waiting (SEC-71), nor lock them out by the memory it takes.
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { MiB } from '../../src/guard/config.ts';
 import { startFakeOllama } from '../support/fakeOllama.ts';
 import { startGuard } from '../support/guard.ts';
 import { chunk } from '../support/http1.ts';
 import { type Person, team, withPerson } from '../support/people.ts';
 import { RawClient } from '../support/rawClient.ts';
-import { watchReading } from '../support/reading.ts';
+import { countTurns, watchReading } from '../support/reading.ts';
 
 const noa = withPerson(team.users, 'noa', 'member');
 const { users } = noa;
@@ -19,17 +19,6 @@ const post = (person: Person, headers: Readonly<Record<string, string>> = {}) =>
 });
 const small = { ...post(team.adam), body: '{"model":"m","prompt":"hi"}' };
 const version = { path: '/api/version', headers: { authorization: team.adam.bearer } };
-
-/** Counts the turns of the event loop until the test is over. */
-function countTurns(t: TestContext): () => number {
-  let turns = 0;
-  let next = setImmediate(function turn() {
-    turns += 1;
-    next = setImmediate(turn);
-  });
-  t.after(() => clearImmediate(next));
-  return () => turns;
-}
 
 test('honest requests are answered between the pieces of bodies that take long to read', async (t) => {
   const turnOf = countTurns(t);

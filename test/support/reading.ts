@@ -32,3 +32,14 @@ export function watchReading(t: TestContext, onPiece: () => void = () => {}): Re
   });
   return reading;
 }
+
+/** Counts the turns of the event loop until the test is over. */
+export function countTurns(t: TestContext): () => number {
+  let turns = 0;
+  let next = setImmediate(function turn() {
+    turns += 1;
+    next = setImmediate(turn);
+  });
+  t.after(() => clearImmediate(next));
+  return () => turns;
+}

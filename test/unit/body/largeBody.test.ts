@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { readForm } from '../../../src/guard/body/form.ts';
 import { JsonReader } from '../../../src/guard/body/jsonReader.ts';
@@ -14,6 +14,7 @@ import { readBody } from '../../../src/guard/body/readBody.ts';
 import { MiB } from '../../../src/guard/config.ts';
 import { computed } from '../../support/computed.ts';
 import { RawClient } from '../../support/rawClient.ts';
+import { countTurns } from '../../support/reading.ts';
 import { startBodyServer } from './server.ts';
 import { counting } from './support.ts';
 
@@ -143,17 +144,6 @@ test('what arrived is kept as it arrived, without a copy', () => {
   assert.equal(parts.length, chunks.length);
   assert.ok(parts.every((part, i) => part === chunks[i]));
 });
-
-/** Counts the turns of the event loop until the test is over. */
-function countTurns(t: TestContext): () => number {
-  let turns = 0;
-  let next = setImmediate(function turn() {
-    turns += 1;
-    next = setImmediate(turn);
-  });
-  t.after(() => clearImmediate(next));
-  return () => turns;
-}
 
 test('a body of 20 MiB comes in pieces of at most 64 KiB, and others have their turn between them', async (t) => {
   const turnOf = countTurns(t);
