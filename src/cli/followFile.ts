@@ -36,8 +36,9 @@ export function followFile(path: string, look: () => Promise<void>, onProblem: (
     last = last.then(lookOnce);
   };
   watchFile(path, { interval: pollMs }, changed);
-  // What changed before this began would go unseen.
+  // What changed before this began would go unseen, and it begins when it has looked for the first time itself.
   changed();
+  again = setTimeout(changed, pollMs).unref();
   return () => {
     isOver = true;
     clearTimeout(again);

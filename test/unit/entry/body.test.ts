@@ -18,7 +18,8 @@ test('the kind of a route decides what a body may be', () => {
   const large = message({ 'content-length': '11' });
   assert.equal(bodyProblem(large, 'json', 10), 'body-too-large');
   assert.equal(bodyProblem(large, 'json', 11), undefined);
-  assert.equal(bodyProblem(large, 'blob', 10), undefined);
+  assert.equal(bodyProblem(large, 'blob', 10), 'body-too-large');
+  assert.equal(bodyProblem(large, 'blob', 11), undefined);
   assert.equal(bodyProblem(large, 'none', 100), 'unexpected-body');
   assert.equal(bodyProblem(message({}), 'none', 10), undefined);
 });
