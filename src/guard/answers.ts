@@ -43,7 +43,7 @@ const refusals = {
   'registry-not-permitted': [403, 'Models of this registry are not permitted here. Ask the owner of this endpoint.'],
   'insecure-not-permitted': [403, 'Pulling or pushing without encryption is not permitted here. Leave "insecure" out.'],
   'unload-not-permitted': [403, 'This model is shared, and your role does not permit unloading it.'],
-  'over-clamp': [403, 'The request asks for more than your role permits: context, answer length, images or an option.'],
+  'over-clamp': [403, 'The request asks for more than your role permits.'],
   'signature-over-http': [403, 'Signed requests are taken over https alone, or on the computer of the endpoint.'],
   'not-shared': [403, 'This endpoint is not shared with you right now. Ask its owner.'],
   'owner-only': [403, "This acts on the owner's ollama.com account and is closed to everyone."],
@@ -125,13 +125,16 @@ export function refusalMessage(code: RefusalCode): string {
 }
 
 /** The body of a refusal as JSON text, in the dialect of the path that was called (reference: Ollama's errors.mdx). */
-export function refusalBody(code: RefusalCode, path: string): string {
+export function refusalBody(code: RefusalCode, path: string, limit?: string): string {
   const [status, message] = refusals[code];
-  return JSON.stringify(shapes[dialectOf(path)](status, code, message));
+  const whole = limit === undefined ? message : `${message} The limit is ${limit}.`;
+  return JSON.stringify(shapes[dialectOf(path)](status, code, whole));
 }
 
 /** What a refusal may carry beside its code. */
 export interface RefusalDetails {
+  /** What the caller was over, in words: `60 requests a minute`. */
+  readonly limit?: string;
   /** Seconds until another try makes sense. */
   readonly retryAfter?: number;
   /** The methods this path does take, for a 405. */
@@ -166,7 +169,7 @@ const discardMs = 10_000;
 export function refuse(res: ServerResponse, code: RefusalCode, path: string, details: RefusalDetails = {}): void {
   if (res.headersSent || res.destroyed) return;
   const told = wordsFor(res.req, code);
-  const body = refusalBody(told, path);
+  const body = refusalBody(told, path, details.limit);
   res.statusCode = refusalStatus(told);
   res.setHeader('content-type', 'application/json; charset=utf-8');
   res.setHeader('content-length', Buffer.byteLength(body));

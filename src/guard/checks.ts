@@ -112,7 +112,8 @@ export class Checks {
     hold: ReturnType<BodyBudget['hold']>,
     permit: Permit | undefined,
   ): Promise<Checked> {
-    const refuse = (refusal: RefusalCode) => refused(refusal, permit && { headers: permit.headers });
+    const refuse = (refusal: RefusalCode, limit?: string) =>
+      refused(refusal, { ...(limit !== undefined && { limit }), ...(permit && { headers: permit.headers }) });
     const { maxBodyBytes: maxBytes } = this.#ports;
     const read = await (route.body === 'form' ? readForm : readBody)(req, res, { maxBytes, hold });
     if (read === undefined) return undefined;
@@ -120,7 +121,7 @@ export class Checks {
     // Once the body is there: it may have taken as long as making a new alias does.
     if (!(await this.#knowsRemote(access))) return refuse('upstream-down');
     const outcome = checkBody(access, route, path, read, this.#isRemote);
-    if ('refusal' in outcome) return refuse(outcome.refusal);
+    if ('refusal' in outcome) return refuse(outcome.refusal, outcome.limit);
     const { body, model, clamped } = outcome;
     const track = begin();
     if (model !== undefined) track.sawModel(model);

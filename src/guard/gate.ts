@@ -88,7 +88,7 @@ export class Gate {
       read: listModels,
       maxAgeMs: remoteModelsAgeMs,
       onFailure: (error) =>
-        ports.reporter.add({ type: 'error', message: `Ollama's models cannot be listed: ${error}` }),
+        ports.reporter.add({ type: 'error', message: `Ollama's models cannot be listed: ${messageOf(error)}` }),
     });
     this.#checks = new Checks({ admission: this.#admission, remoteModels: this.#remoteModels, maxBodyBytes });
     this.#isOwnHost = createHostRule(tls.mode === 'acme' ? [...allowedHosts, tls.domain] : allowedHosts);
@@ -389,6 +389,8 @@ const publicAnswers: Readonly<Record<PublicAnswer, { readonly type: string; read
   heartbeat: { type: 'text/plain; charset=utf-8', body: '' },
   health: { type: 'application/json; charset=utf-8', body: '{"status":"ok"}' },
 };
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function isKnown(path: string): boolean {
   return routesOf(path).length > 0 || methodsOf(path) !== undefined || path === queuePath;

@@ -47,9 +47,16 @@ const rateFields = ['ratelimit-limit', 'ratelimit-policy', 'ratelimit-remaining'
 
 /** By time: what is limited, how many requests of seven tokens fit, and what the next one is told. */
 const byTime = [
-  ['requests per minute', { requestsPerMinute: 3 }, 3, /as many requests as you may for now/, 60, '3;w=60'],
-  ['tokens per minute', { tokensPerMinute: 20 }, 3, /tokens/, 60, '20;w=60'],
-  ['tokens per day', { tokensPerDay: 20 }, 3, /tokens/, 86_400, '20;w=86400'],
+  [
+    'requests per minute',
+    { requestsPerMinute: 3 },
+    3,
+    /as many requests as you may for now.*The limit is 3 requests a minute/,
+    60,
+    '3;w=60',
+  ],
+  ['tokens per minute', { tokensPerMinute: 20 }, 3, /The limit is 20 tokens a minute/, 60, '20;w=60'],
+  ['tokens per day', { tokensPerDay: 20 }, 3, /The limit is 20 tokens a day/, 86_400, '20;w=86400'],
 ] as const;
 
 for (const [what, limits, fit, words, seconds, windows] of byTime) {

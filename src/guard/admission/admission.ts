@@ -121,6 +121,6 @@ export class Permit {
   }
 }
 
-function notAdmitted({ refusal, retryAfter, headers }: Held): NotAdmitted {
-  return { refusal, details: { retryAfter, headers } };
+function notAdmitted({ refusal, limit, retryAfter, headers }: Held): NotAdmitted {
+  return { refusal, details: { limit, retryAfter, headers } };
 }

@@ -1,5 +1,5 @@
-import type { RefusalCode } from '../answers.ts';
 import type { Limits } from '../policy/policyDocument.ts';
+import { counted } from '../share/counted.ts';
 import { type Counter, Counters, type Unit, windows } from './counters.ts';
 import { rateHeaders, secondsUntil, type WindowState } from './rateHeaders.ts';
 import { boundedTokens } from './tokens.ts';
@@ -66,8 +66,11 @@ export class Limiter {
   begin(caller: Caller): Outcome | Promise<Outcome> {
     const owners = this.#owners(caller);
     const gauges = gaugesOf(owners);
-    if (owners.some(({ account, limits }) => account.underWay >= (limits.concurrentRequests ?? Infinity))) {
-      return gauges.length === 0 ? tooManyAtOnce([]) : read(this.#counters, gauges).then(tooManyAtOnce);
+    const full = owners.find(({ account, limits }) => account.underWay >= (limits.concurrentRequests ?? Infinity));
+    if (full !== undefined) {
+      return gauges.length === 0
+        ? tooManyAtOnce(full, [])
+        : read(this.#counters, gauges).then((readings) => tooManyAtOnce(full, readings));
     }
     const accounts = owners.map(({ account }) => account);
     for (const account of accounts) this.#accounts.set(account.key, account);
@@ -193,7 +196,7 @@ export class Slot {
         return { slot: this };
       }
       this.end(0);
-      return { held: held(full.window.refusal, secondsUntil(full.endsAt), this.#readings, full) };
+      return { held: heldBy(full, this.#readings) };
     } catch (error) {
       this.end(0);
       throw error;
@@ -222,8 +225,8 @@ export class Slot {
     if (full === undefined) return undefined;
     this.#withdraw();
     return full.used < full.limit
-      ? held('tokens-held', shortly, this.#readings, full)
-      : held(full.window.refusal, secondsUntil(full.endsAt), this.#readings, full);
+      ? { ...heldBy(full, this.#readings), refusal: 'tokens-held', retryAfter: shortly }
+      : heldBy(full, this.#readings);
   }
 
   #withdraw(): void {
@@ -242,11 +245,22 @@ export class Slot {
   }
 }
 
-function tooManyAtOnce(readings: readonly Reading[]): Outcome {
-  return { held: held('too-many-at-once', shortly, readings) };
+function tooManyAtOnce({ account, limits }: Owner, readings: readonly Reading[]): Outcome {
+  const limit = `${counted(limits.concurrentRequests ?? 0, 'request')} at once${whose(account)}`;
+  return { held: { refusal: 'too-many-at-once', limit, retryAfter: shortly, headers: rateHeaders(readings) } };
 }
 
-/** @param told the reading that the headers tell of; the tightest unless given. */
-function held(refusal: RefusalCode, retryAfter: number, readings: readonly Reading[], told?: Reading): Held {
-  return { refusal, retryAfter: Math.max(1, retryAfter), headers: rateHeaders(readings, told) };
+/** @param full the reading that says no; the headers tell of it. */
+function heldBy(full: Reading, readings: readonly Reading[]): Held {
+  const { window, limit, account, endsAt } = full;
+  return {
+    refusal: window.refusal,
+    limit: `${counted(limit, window.unit === 'tokens' ? 'token' : 'request')} ${window.seconds === 60 ? 'a minute' : 'a day'}${whose(account)}`,
+    retryAfter: Math.max(1, secondsUntil(endsAt)),
+    headers: rateHeaders(readings, full),
+  };
+}
+
+function whose({ key }: Account): string {
+  return key.startsWith('key ') ? ' for this API key' : '';
 }

@@ -27,6 +27,8 @@ export interface BoundedEstimate extends TokenEstimate {
 /** Why a request has to wait or to go. */
 export interface Held {
   readonly refusal: RefusalCode;
+  /** What the caller is over, in words. */
+  readonly limit: string;
   /** In seconds. */
   readonly retryAfter: number;
   readonly headers: Readonly<Record<string, string>>;

@@ -3,6 +3,7 @@ import { editBody } from '../body/edits.ts';
 import type { CheckedBody } from '../body/facts.ts';
 import type { Route } from '../routes.ts';
 import { clampBody } from './clamps.ts';
+import { clampLimit } from './clampWords.ts';
 import { type IsRemote, judgeBody } from './models.ts';
 import type { Access } from './policy.ts';
 
@@ -15,7 +16,7 @@ export type PolicyOutcome =
       /** What it asked too much of. */
       readonly clamped: readonly string[];
     }
-  | { readonly refusal: RefusalCode };
+  | { readonly refusal: RefusalCode /** What it was over, in words. */; readonly limit?: string | undefined };
 
 /** Holds a body to the policy: every model that it names, then what it asks for. */
 export function checkBody(
@@ -28,6 +29,6 @@ export function checkBody(
   const { verdict, models } = judgeBody(access, route, body.facts, isRemote);
   if (!verdict.allowed) return { refusal: verdict.refusal };
   const clamped = clampBody(access.clamps, path, body.facts);
-  if ('refusal' in clamped) return { refusal: clamped.refusal };
+  if ('refusal' in clamped) return { refusal: clamped.refusal, limit: clampLimit(clamped.rule) };
   return { body: editBody(body, clamped.edits), model: models[0], clamped: clamped.clamped };
 }

@@ -51,7 +51,12 @@ test('requests at once: one more than may is refused until one ends (SEC-47)', a
   const limits = { concurrentRequests: 2 };
   const first = await begin(limits);
   await begin(limits);
-  assert.deepEqual(await held(limits), { refusal: 'too-many-at-once', retryAfter: 1, headers: {} });
+  assert.deepEqual(await held(limits), {
+    refusal: 'too-many-at-once',
+    limit: '2 requests at once',
+    retryAfter: 1,
+    headers: {},
+  });
   first.end(0);
   first.end(0);
   await begin(limits);
@@ -69,6 +74,7 @@ test('requests per minute: one more than may is refused until the minute is over
   }
   assert.deepEqual(await held(limits), {
     refusal: 'too-many-requests',
+    limit: '3 requests a minute',
     retryAfter: 30,
     headers: {
       'RateLimit-Limit': '3',

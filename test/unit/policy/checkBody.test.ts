@@ -56,14 +56,23 @@ test('a model is judged before anything is clamped: by its name, by where it run
   assert.deepEqual(outcomeOf(role, '/api/chat', asking('"secret"')), { refusal: 'model-not-permitted' });
   assert.deepEqual(outcomeOf(role, '/api/chat', asking('"m"'), ['m:latest']), { refusal: 'cloud-not-permitted' });
   assert.deepEqual(outcomeOf(role, '/api/chat', asking('""')), { refusal: 'no-model' });
-  assert.deepEqual(outcomeOf(role, '/api/chat', asking('"m"')), { refusal: 'over-clamp' });
+  assert.deepEqual(outcomeOf(role, '/api/chat', asking('"m"')), {
+    refusal: 'over-clamp',
+    limit: 'a context (num_ctx) of 1 token',
+  });
 });
 
 test('SEC-39: a model that is made gets round no clamp', () => {
   const clamps = { contextTokens: 4_096, options: ['num_ctx', 'stop'] };
   const create = (more: string) => outcomeOf({ clamps }, '/api/create', `{"model":"mine","from":"m",${more}}`);
-  assert.deepEqual(create('"parameters":{"num_ctx":1000000}'), { refusal: 'over-clamp' });
-  assert.deepEqual(create('"parameters":{"num_gpu":0}'), { refusal: 'over-clamp' });
+  assert.deepEqual(create('"parameters":{"num_ctx":1000000}'), {
+    refusal: 'over-clamp',
+    limit: 'a context (num_ctx) of 4096 tokens',
+  });
+  assert.deepEqual(create('"parameters":{"num_gpu":0}'), {
+    refusal: 'over-clamp',
+    limit: 'these options: num_ctx, stop',
+  });
   assert.deepEqual(create('"path":"/tmp/Modelfile"'), { refusal: 'bad-field' });
   for (const fine of ['{"num_ctx":4096,"stop":["x"]}', '{}', 'null']) {
     const made = create(`"parameters":${fine}`);
@@ -93,7 +102,7 @@ test('a list of images holds as many as Ollama makes of it: of null an empty one
     outcomeOf(role, '/api/chat', `{"model":"m","messages":[{"role":"user","images":${images}}]}`);
   for (const asking of [generate, chat]) {
     for (const images of ['[null,null]', '["aaaa",null]', '[[1],null]']) {
-      assert.deepEqual(asking(images), { refusal: 'over-clamp' }, images);
+      assert.deepEqual(asking(images), { refusal: 'over-clamp', limit: '1 image' }, images);
     }
     for (const images of ['[null]', '[]', 'null']) assert.ok('text' in asking(images), images);
   }
