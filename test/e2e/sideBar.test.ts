@@ -60,6 +60,25 @@ describe('the side bar', () => {
     await workbench.viewRows('Activity', /alice: .*stopped/).waitFor();
   });
 
+  it('shows who waits for a turn and at which place, until a turn is free', async () => {
+    const { workbench, demo } = guard;
+    const model = await firstModel(demo.url);
+    // As many as Ollama is given at once, unless the policy says otherwise.
+    const running = await Promise.all(Array.from({ length: 4 }, () => generate(guard.url, model, alice)));
+    const waiting = generate(guard.url, model, alice);
+    const row = workbench.viewRows('Activity', /alice: .*waits, 1st in line/);
+    await row.waitFor();
+    await guard.shoot('side-bar-queue');
+    assert.equal(demo.generating, 4);
+    const stop = async () =>
+      await workbench.rowAction(workbench.viewRows('Activity', /sec, [\d,]+ tokens/).first(), 'Stop This Request');
+    await stop();
+    const last = await waiting;
+    await row.waitFor({ state: 'detached' });
+    await Promise.all([...running, last].map((stream) => stream.leave()));
+    await until('Ollama stops', () => demo.generating === 0);
+  });
+
   it('every row says what it is to a screen reader, and is reached by keyboard', async () => {
     const { workbench } = guard;
     const labels = await workbench.page
