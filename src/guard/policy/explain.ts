@@ -147,7 +147,7 @@ const clampsOfParameters: readonly string[] = ['contextTokens', 'outputTokens', 
 
 /** What a request that is let through is held to: uploads, those that make a model, and those that use one. */
 function holds(access: Access, user: Asker, { needs, body, names }: Route): readonly Rule[] {
-  const { role, clamps, limits, limitsPerKey, priority, weight } = access;
+  const { role, clamps, limits, limitsPerKey, priority, registries, weight } = access;
   const ofRole = (key: string, value: unknown): Rule => ({ place: `roles.${role}.${key}`, says: valueWords(value) });
   const { uploadBytes, ...ofBody } = clamps;
   if (body === 'blob') return uploadBytes === undefined ? [] : [ofRole('clamps.uploadBytes', uploadBytes)];
@@ -155,6 +155,7 @@ function holds(access: Access, user: Asker, { needs, body, names }: Route): read
     needs === 'infer' || (names === 'create' && clampsOfParameters.includes(key));
   const bounds = Object.entries(ofBody).filter(([key]) => holding(key));
   const rules = bounds.map(([key, value]) => ofRole(`clamps.${key}`, value));
+  if (names === 'create') return [...rules, ofRole('registries', `${inList(registries)} (for a model in from)`)];
   if (needs !== 'infer') return rules;
   return [
     ...rules,

@@ -196,9 +196,9 @@ export function* askAnyModel({ models, cloud, registries, role }: Access, route:
   const { place, globs } = models.allow;
   yield globs.length === 0 ? no('model-not-permitted', place, 'none') : yes(place, globs.join(', '));
   const fetched = namingsOf(route).find(({ fetches }) => fetches);
-  if (fetched === undefined) return;
+  if (fetched === undefined || fetched.optional) return;
   const from = [`roles.${role}.registries`, registries.join(', ') || 'none'] as const;
-  yield registries.length === 0 && !fetched.optional ? no('registry-not-permitted', ...from) : yes(...from);
+  yield registries.length === 0 ? no('registry-not-permitted', ...from) : yes(...from);
 }
 
 /** What is said of a body, and the short names of the models that it names, as far as they are names. */

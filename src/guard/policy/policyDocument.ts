@@ -1,6 +1,7 @@
 import * as z from 'zod/mini';
 import { GuardError } from '../errors.ts';
 import { parseDuration } from '../share/duration.ts';
+import { resolvePolicy } from './policy.ts';
 
 /** What a route lets its caller do; roles are sets of these. */
 export const capabilities = ['read', 'infer', 'manage'] as const;
@@ -32,7 +33,7 @@ export const limits = z.strictObject({
   concurrentRequests: z.exactOptional(count),
 });
 
-const duration = z.string().check(
+const duration = z.string({ error: 'must be a text in double quotes, such as "5m"' }).check(
   z.refine((text) => text === '0' || parseDuration(text) !== undefined, {
     error: 'must be a time such as 30s, 5m or 1h',
   }),
@@ -195,12 +196,25 @@ export type QueueDocument = Readonly<z.output<typeof queue>>;
  */
 export function parsePolicy(input: unknown): PolicyDocument {
   const { success, data, error } = policyDocument.safeParse(input, { error: problemOf });
-  if (success) return data;
+  if (success) return withSensibleTimes(data);
   const [issue] = error.issues;
   const path = issue?.code === 'unrecognized_keys' ? [...issue.path, ...issue.keys.slice(0, 1)] : issue?.path;
   throw new GuardError('policy-invalid', '{place}: {problem}.', {
     args: { place: path?.join('.') || 'policy', problem: issue?.message ?? 'is not valid' },
   });
+}
+
+/** Where one of the two is not written, the role has its own: a pair is wrong or right once the policy is complete. */
+function withSensibleTimes(policy: PolicyDocument): PolicyDocument {
+  for (const [name, { clamps }] of resolvePolicy(policy).roles) {
+    const { min = '0', max } = clamps.keepAlive ?? {};
+    if (max === undefined || (parseDuration(min) ?? 0) <= (parseDuration(max) ?? 0)) continue;
+    const place = `roles.${name}.clamps.keepAlive`;
+    throw new GuardError('policy-invalid', '{place}: min {min} is longer than max {max}; write both.', {
+      args: { place, min, max },
+    });
+  }
+  return policy;
 }
 
 /** What is wrong, where the schema has no words of its own. */

@@ -93,7 +93,7 @@ test('an explanation ends with the rule that decided', () => {
     ['nob GET /api/tags', 'yes roles.none.can: read, infer'],
     ['bea POST /api/chat', 'model-not-permitted roles.barred.models.deny: *'],
     ['sue POST /api/pull', 'registry-not-permitted roles.shut.registries: none'],
-    ['sue POST /api/create', 'yes roles.shut.registries: none'],
+    ['sue POST /api/create', 'yes roles.shut.models.allow: *'],
     ['sue DELETE /api/delete', 'yes roles.shut.models.allow: *'],
   ];
   for (const [question, expected] of known) assert.equal(decider(question), expected, question);
@@ -151,9 +151,25 @@ test('a model that is made is held to what its parameters may ask for', () => {
       'roles.admin.clamps.contextTokens: 8192',
       'roles.admin.clamps.outputTokens: 100',
       'roles.admin.clamps.options: stop',
+      'roles.admin.registries: registry.ollama.ai (for a model in from)',
       'roles.admin.models.allow: *',
     ],
   );
+});
+
+test('a model that is made is told where the one in from may come from, whether it is named or not', () => {
+  const registries = ['registry.ollama.ai', 'hf.co'];
+  const makers = resolvePolicy({ roles: { admin: { registries }, owner: { registries: [] } } });
+  const told = (user: string, path: string, model: string | undefined) => {
+    const { rules } = explain(makers, users, { user, method: 'POST', path, ...(model && { model }), now });
+    return rules.filter(({ place }) => place.endsWith('.registries')).map(({ says }) => says);
+  };
+  for (const model of ['x', undefined]) {
+    assert.deepEqual(told('adam', '/api/create', model), ['registry.ollama.ai, hf.co (for a model in from)']);
+    assert.deepEqual(told('olga', '/api/create', model), ['none (for a model in from)']);
+    assert.deepEqual(told('adam', '/api/copy', model), []);
+    assert.deepEqual(told('adam', '/api/chat', model), []);
+  }
 });
 
 test('who is switched off or has run out is let in nowhere', () => {
