@@ -1,6 +1,7 @@
 import { isExpired, type User } from '../guard/identity/users.ts';
 import type { Limits, ModelRules } from '../guard/policy/policyDocument.ts';
-import { counted, moment } from './words.ts';
+import { counted } from '../guard/share/counted.ts';
+import { moment } from './words.ts';
 
 /** The limits in words, one of each. */
 const limitNouns: Readonly<Record<keyof Limits, readonly [what: string, per: string]>> = {
@@ -22,9 +23,15 @@ export function accessWords(
   return [
     ...modelWords(models),
     ...limitWords(limits),
-    ...(expiresAt ? [`${isExpired({ expiresAt }, at) ? 'expired' : 'expires'} ${moment(expiresAt)}`] : []),
+    ...(expiresAt ? [expiryWords({ expiresAt }, at)] : []),
     ...(disabled ? ['disabled'] : []),
   ];
+}
+
+/** When a user or a key runs out, or did. */
+export function expiryWords({ expiresAt }: { readonly expiresAt?: string | undefined }, at: number): string {
+  if (expiresAt === undefined) return 'never expires';
+  return `${isExpired({ expiresAt }, at) ? 'expired' : 'expires'} ${moment(expiresAt)}`;
 }
 
 /** Rules about models. */

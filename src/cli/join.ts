@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type Joined, type Link, portsBeside } from '../connector/joined.ts';
+import { isLoopback } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
 import { inviteIdOf } from '../guard/identity/invite.ts';
 import { inEnglish } from '../guard/message.ts';
@@ -135,7 +136,7 @@ class Running {
     this.#terminal.out(`listening on ${url}`);
     this.#terminal.say(`This is the Ollama at ${hostOf(joined)}, where you are ${user}. Use it with:`);
     this.#terminal.say(`  ${usage(url)}`);
-    if (addresses.some((address) => address.startsWith('http:'))) {
+    if (addresses.some(isReadableOnTheWay)) {
       this.#terminal.say('Nothing is encrypted on the way there: others in the network can read along.');
     }
   }
@@ -206,6 +207,12 @@ export async function leave({ file, terminal }: JoinPorts, which: string): Promi
 
 function namesOf({ id, user, addresses }: Joined): readonly string[] {
   return [id, user, ...addresses.flatMap((address) => [new URL(address).host, new URL(address).hostname])];
+}
+
+/** Whether others in the network see what is sent there. */
+function isReadableOnTheWay(address: string): boolean {
+  const { protocol, hostname } = new URL(address);
+  return protocol === 'http:' && !isLoopback(hostname.replace(/^\[|\]$/g, ''));
 }
 
 function hostOf({ addresses }: Joined): string {

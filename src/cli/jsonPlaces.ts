@@ -52,7 +52,7 @@ class Reader {
   read(): ReadonlyMap<string, number> {
     this.#value([]);
     this.#take(space);
-    if (this.#at < this.#text.length) this.#fail('Nothing more is expected here.');
+    if (this.#at < this.#text.length) this.#missing('Nothing more');
     return this.#places;
   }
 
@@ -60,8 +60,7 @@ class Reader {
     if (path.length > deepest) this.#fail('This is nested too deeply.');
     if (this.#takes('{')) this.#members(path);
     else if (this.#takes('[')) this.#list(']', (index) => this.#item([...path, index]));
-    else if (this.#take(quoted) === undefined && this.#take(plain) === undefined)
-      this.#fail('A value is expected here.');
+    else if (this.#take(quoted) === undefined && this.#take(plain) === undefined) this.#missing('A value');
   }
 
   #item(path: readonly (string | number)[]): void {
@@ -75,12 +74,12 @@ class Reader {
       this.#take(space);
       const start = this.#at;
       const name = this.#take(quoted);
-      if (name === undefined) this.#fail('A name in double quotes is expected here.');
+      if (name === undefined) this.#missing('A name in double quotes');
       const key: string = JSON.parse(name);
       if (names.has(key)) this.#fail(`The name ${name} is there twice.`, start);
       names.add(key);
       this.#places.set([...path, key].join('.'), start);
-      if (!this.#takes(':')) this.#fail('A colon is expected here.');
+      if (!this.#takes(':')) this.#missing('A colon');
       this.#value([...path, key]);
     });
   }
@@ -90,7 +89,7 @@ class Reader {
     for (let index = 0; ; index += 1) {
       one(index);
       if (this.#takes(close)) return;
-      if (!this.#takes(',')) this.#fail(`A comma or ${close} is expected here.`);
+      if (!this.#takes(',')) this.#missing(`A comma or ${close}`);
     }
   }
 
@@ -111,6 +110,14 @@ class Reader {
     const taken = pattern.exec(this.#text)?.[0];
     this.#at += taken?.length ?? 0;
     return taken;
+  }
+
+  /** Says what belongs here, and which habit from other notations it may be that is here instead. */
+  #missing(what: string): never {
+    const isComment = this.#text.startsWith('/', this.#at);
+    const isAfterComma = this.#text.slice(0, this.#at).trimEnd().endsWith(',');
+    const hint = isComment ? ' (comments cannot be in it)' : isAfterComma ? ', after a comma' : '';
+    this.#fail(`${what} is expected here${hint}.`);
   }
 
   #fail(message: string, offset = this.#at): never {

@@ -40,6 +40,9 @@ export function parseLimit(text: string): number | 'none' {
 /** Names of models with commas between them, in which `*` and `?` stand for others. */
 export function parseModels(text: string): readonly string[] {
   const globs = text.split(',').map((glob) => glob.trim());
+  if (globs.includes('none')) {
+    throw new InvalidArgumentError('No model is called none. To take the list away: --all-models (of user set).');
+  }
   if (globs.every((glob) => modelGlob.safeParse(glob).success)) return globs;
   throw new InvalidArgumentError("Write names of models, such as 'llama3*,qwen*', in which * stands for anything.");
 }

@@ -13,7 +13,7 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
   const policy = program.command('policy').description('the policy: who may do what, how much, and in what order');
   policy
     .command('check [file]')
-    .description('say what is wrong with policy.json, or print the roles that come of it')
+    .description('say what is wrong with policy.json, or print the roles, the queue and the issuers that come of it')
     .addOption(dataOption())
     .action(async (file: string | undefined, { data }: DataOption) => {
       const folder = await openDataFolder(data);
@@ -23,7 +23,9 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
     });
   policy
     .command('show')
-    .description('print what holds, as JSON')
+    .description(
+      'print what policy.json comes to, as JSON that it takes itself; a running guard keeps the last one that was valid',
+    )
     .addOption(dataOption())
     .action(async ({ data }: DataOption) => policyShow(terminal, PolicyFile.in(await openDataFolder(data))));
 
@@ -41,6 +43,9 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
         model: string | undefined,
         { data, json, role }: DataOption & { json?: true; role?: string },
       ) => {
+        if (!path.startsWith('/')) {
+          throw new UsageError('A path begins with /, as in: ollama-guard explain alice POST /api/chat llama3.2');
+        }
         const folder = await openDataFolder(data);
         const ports = { file: new UsersFile(folder), policy: PolicyFile.in(folder), terminal };
         const named = { ...(model !== undefined && { model }), ...(role !== undefined && { role }) };

@@ -42,7 +42,6 @@ export function createProgram(terminal: Terminal, version: string): Command {
   const program = new Command('ollama-guard')
     .description('An authenticated proxy in front of the local Ollama.')
     .version(version)
-    .showHelpAfterError('Run "ollama-guard --help" for what there is.')
     .configureOutput({ writeErr: (text) => terminal.say(text.trimEnd()) })
     .exitOverride();
 
@@ -130,7 +129,10 @@ export function createProgram(terminal: Terminal, version: string): Command {
       if (endpoint === undefined)
         terminal.say('No guard is running here. This is the address it has unless told otherwise:');
       const url = endpoint === undefined ? `http://${defaultListen}` : (reachOf(endpoint)[0]?.url ?? endpoint.url);
-      terminal.out(curlFor(await new UsersFile(folder).read(), name, { url, trust: endpoint?.trust }));
+      const users = await new UsersFile(folder).read();
+      const { command, notes } = curlFor(users, name, { url, trust: endpoint?.trust }, Date.now());
+      for (const note of notes) terminal.say(note);
+      terminal.out(command);
     });
 
   program
@@ -190,7 +192,14 @@ export function createProgram(terminal: Terminal, version: string): Command {
       leave({ file: new JoinedFile(await openDataFolder(data)), terminal }, endpoint),
     );
 
+  pointToHelp(program, program.name());
   return program;
+}
+
+/** Has each command point to its own help when it is called wrongly. */
+function pointToHelp(command: Command, line: string): void {
+  command.showHelpAfterError(`Run "${line} --help" for what there is.`);
+  for (const inner of command.commands) pointToHelp(inner, `${line} ${inner.name()}`);
 }
 
 /** @throws UsageError for what is not this computer alone: whoever comes by needs no credential. */

@@ -1,17 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import { GuardError, systemErrorCode } from '../guard/errors.ts';
-import { formatAuthorizedKeys, parseAuthorizedKeys } from '../guard/identity/authorizedKeys.ts';
-import { editsOf, planKeyImport } from '../guard/identity/keyImport.ts';
+import { type AuthorizedKey, formatAuthorizedKeys, parseAuthorizedKeys } from '../guard/identity/authorizedKeys.ts';
+import { editsOf, type KeyImport, type LeftOut, planKeyImport } from '../guard/identity/keyImport.ts';
 import { createPublicKeyRecord, insertPublicKey, removePublicKey } from '../guard/identity/publicKey.ts';
 import { applyEdit } from '../guard/identity/userEdit.ts';
 import { findUser } from '../guard/identity/users.ts';
 import { inEnglish } from '../guard/message.ts';
+import { counted } from '../guard/share/counted.ts';
 import { oneLine } from '../guard/share/quote.ts';
 import { demandRole } from './roles.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usageError.ts';
 import type { UserCommandPorts } from './users.ts';
-import { counted } from './words.ts';
 
 /** `ollama-guard user pubkey NAME FILE`. */
 export async function publicKeyAdd({ file, terminal }: UserCommandPorts, name: string, path: string): Promise<void> {
@@ -37,6 +37,11 @@ export async function publicKeyRemove({ file, terminal }: UserCommandPorts, name
   terminal.say(`Removed public key ${id} of ${name}.`);
 }
 
+/** A key and the line that it stands in, from 1. */
+interface KeyOfLine extends AuthorizedKey {
+  readonly line: number;
+}
+
 /** `ollama-guard user pubkeys import`: all of the file at once, and what is there already stays as it is. */
 export async function publicKeysImport(
   { file, policy, terminal }: UserCommandPorts,
@@ -44,16 +49,41 @@ export async function publicKeysImport(
   role: string,
 ): Promise<void> {
   await demandRole(policy, role);
-  const { entries, problems } = parseAuthorizedKeys(await textIn(path, terminal));
-  let plan = planKeyImport([], []);
+  const { entries, problems } = linesOf(await textIn(path, terminal));
+  let plan: KeyImport<KeyOfLine> = planKeyImport([], []);
   await file.update((users) => {
     plan = planKeyImport(users, entries);
     return editsOf(plan, role).reduce(applyEdit, users);
   });
-  const { newUsers, newKeys, leftOut } = plan;
-  for (const { line, reason } of problems) terminal.say(`Line ${line} was left out. ${inEnglish(reason)}`);
-  for (const sentence of leftOut) terminal.say(inEnglish(sentence));
+  const { newUsers, newKeys, known, leftOut } = plan;
+  const omitted = [
+    ...problems.map(({ line, reason }) => ({ line, words: `. ${inEnglish(reason)}` })),
+    ...leftOut.map((one) => ({ line: one.entry.line, words: `: ${reasonWords(one)}` })),
+  ].sort((one, other) => one.line - other.line);
+  for (const { line, words } of omitted) terminal.say(`Line ${line} was left out${words}`);
+  for (const name of newUsers) terminal.say(`${name} is new, as ${role}.`);
+  if (known > 0) terminal.say(`${counted(known, 'key')} ${known === 1 ? 'was' : 'were'} there already.`);
   terminal.say(`Added ${counted(newKeys.length, 'public key')} and ${counted(newUsers.length, 'user')}.`);
+}
+
+/** What is in a file of public keys, read line by line. */
+function linesOf(text: string) {
+  const lines = text.split('\n').map(parseAuthorizedKeys);
+  return {
+    entries: lines.flatMap(({ entries }, i) => entries.map((entry): KeyOfLine => ({ ...entry, line: i + 1 }))),
+    problems: lines.flatMap(({ problems }, i) => problems.map(({ reason }) => ({ line: i + 1, reason }))),
+  };
+}
+
+function reasonWords({ why, other }: LeftOut<AuthorizedKey>): string {
+  switch (why) {
+    case 'held':
+      return `the key is of user ${other} already.`;
+    case 'unnamed':
+      return "write the user's name after the key.";
+    case 'spelled-otherwise':
+      return `write the user's name as it is here, ${other}.`;
+  }
 }
 
 /** `ollama-guard user pubkeys export`. */

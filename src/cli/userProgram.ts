@@ -71,7 +71,11 @@ function addRecordCommands(user: Command, withUsers: WithUsers): void {
       ),
     );
   addAccessFlags(user.command('set <name>').description('change what a user may do'), parseLimit)
-    .addOption(new Option('--all-models', 'no models of its own any more: those of the role').conflicts('models'))
+    .addOption(
+      new Option('--all-models', 'takes back what --models and --deny-models gave: those of the role').conflicts(
+        'models',
+      ),
+    )
     .addOption(new Option('--no-expiry', 'is let in without end').conflicts('expires'))
     .addOption(dataOption())
     .addHelpText('after', '\nWith none in place of a number, the limit is that of the role again.')
@@ -112,6 +116,7 @@ function addPublicKeyCommands(user: Command, withUsers: WithUsers): void {
   user
     .command('pubkey <name> [file]')
     .description("add the public key of a teammate's ollama, ~/.ollama/id_ed25519.pub; - reads standard input")
+    .usage('[options] <name> (<file> | --list | --remove <id>)')
     .option('--list', 'list the public keys instead')
     .option('--remove <id>', 'remove one instead')
     .addOption(dataOption())

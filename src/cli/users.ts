@@ -14,14 +14,15 @@ import {
   setPasswordHash,
   type User,
 } from '../guard/identity/users.ts';
+import { counted } from '../guard/share/counted.ts';
 import { type AccessFlags, changeOf } from './accessFlags.ts';
-import { accessWords } from './accessWords.ts';
+import { accessWords, expiryWords } from './accessWords.ts';
 import type { PolicyFile } from './policyFile.ts';
 import { demandRole } from './roles.ts';
 import { readPassword, type Terminal } from './terminal.ts';
 import { UsageError } from './usageError.ts';
 import type { UsersFile } from './usersFile.ts';
-import { counted } from './words.ts';
+import { barredWords, lettingIn, noUserYet } from './words.ts';
 
 /** What commands on users work with. */
 export interface UserCommandPorts {
@@ -130,6 +131,7 @@ export async function userList({ file, terminal }: UserCommandPorts, json: boole
         2,
       ),
     );
+  else if (users.length === 0) terminal.say(noUserYet);
   else for (const user of users) terminal.out(line(user, now));
 }
 
@@ -158,7 +160,11 @@ function line(user: User, now: number): string {
   return [name, role, counted(keys.length, 'API key'), ...publicKeyWords, ...accessWords(user, now)].join('\t');
 }
 
-/** `ollama-guard key add`. */
+/**
+ * `ollama-guard key add`.
+ *
+ * @throws GuardError when the user is let in nowhere, and what storing throws.
+ */
 export async function keyAdd(
   { file, terminal }: UserCommandPorts,
   name: string,
@@ -166,8 +172,14 @@ export async function keyAdd(
   lifetimeMs: number | undefined,
 ): Promise<void> {
   let text = '';
-  const expiresAt = lifetimeMs === undefined ? undefined : new Date(Date.now() + lifetimeMs);
+  const now = Date.now();
+  const expiresAt = lifetimeMs === undefined ? undefined : new Date(now + lifetimeMs);
   await file.update((users) => {
+    const user = findUser(users, name);
+    const barred = barredWords(user, now);
+    if (barred !== undefined) {
+      throw new GuardError('user-invalid', `${barred} No key lets ${name} in until you run: ${lettingIn(user)}`);
+    }
     const added = addApiKey(users, name, label, expiresAt);
     text = added.text;
     return added.users;
@@ -193,7 +205,13 @@ export async function keyList(
     })),
   );
   if (json) terminal.out(JSON.stringify(keys, undefined, 2));
-  else for (const key of keys) terminal.out([key.id, key.user, key.label, key.expiresAt ?? 'never expires'].join('\t'));
+  else if (keys.length === 0) terminal.say(noKeyYet(chosen));
+  else for (const key of keys) terminal.out([key.id, key.user, key.label, expiryWords(key, Date.now())].join('\t'));
+}
+
+function noKeyYet([user, ...others]: readonly User[]): string {
+  if (user === undefined) return noUserYet;
+  return `There is no API key yet. Make one: ollama-guard key add ${others.length === 0 ? user.name : 'NAME'}`;
 }
 
 /** `ollama-guard key revoke`. */

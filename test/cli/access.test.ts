@@ -190,6 +190,8 @@ describe('flags that make no sense get one sentence and change nothing', () => {
     [['add', 'bob', '--rpm', 'none'], 2, /whole number above 0/],
     [['set', 'alice', '--models', ''], 2, /names of models/],
     [['set', 'alice', '--models', 'a,,b'], 2, /names of models/],
+    [['set', 'alice', '--models', 'none'], 2, /No model is called none\. To take the list away: --all-models/],
+    [['set', 'alice', '--deny-models', 'none'], 2, /To take the list away: --all-models/],
     [['set', 'alice', '--deny-models', 'a b'], 2, /names of models/],
     [['set', 'alice', '--expires', 'soon'], 2, /12h, 30d or 2w/],
     [['set', 'alice', '--expires', '1d', '--no-expiry'], 2, /cannot be used with/],
@@ -198,6 +200,15 @@ describe('flags that make no sense get one sentence and change nothing', () => {
     [['add', 'bob', '--no-password', '--hash-stdin'], 2, /cannot be used with/],
     [['set', 'alice', '--role', 'King!'], 2, /There is no role "King!"/],
   ];
+  it('says in its help what each takes away', async () => {
+    const { out } = await ollamaGuard(['user', 'set', '--help']);
+    assert.match(out.replace(/\s+/g, ' '), /--all-models takes back what --models and --deny-models gave/);
+    assert.match(
+      (await ollamaGuard(['user', 'pubkey', '--help'])).out,
+      /<name> \(<file> \| --list \| --remove <id>\)\n/,
+    );
+  });
+
   for (const [args, code, says] of cases) {
     it(args.join(' '), async (t) => {
       const data = await temporaryFolder(t);

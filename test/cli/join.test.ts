@@ -82,10 +82,19 @@ describe('ollama-guard join', () => {
   });
 
   it('says that nothing is encrypted, where nothing is', async (t) => {
-    const { link } = await endpoint(t, { tls: 'off' });
-    const joining = keepRunning(t, ['join', link, ...anyPort, '--data', await temporaryFolder(t)]);
+    const data = await temporaryFolder(t);
+    const { guard, link } = await endpoint(t, { tls: 'off' });
+    const joining = keepRunning(t, ['join', link, ...anyPort, '--data', data]);
     await joining.line(listening);
-    await until(() => said(joining).includes('Nothing is encrypted'));
+    await until(() => said(joining).includes('ollama list'));
+    assert.equal(await joining.end('SIGINT'), 0);
+    assert.doesNotMatch(said(joining), /encrypted/, 'nobody is on the way to this computer itself');
+
+    const file = join(data, 'joined.json');
+    await writeFile(file, (await readFile(file, 'utf8')).replace(guard.guard.url, 'http://gpu.invalid:11435'));
+    const elsewhere = keepRunning(t, ['join', '--data', data]);
+    await elsewhere.line(listening);
+    await until(() => said(elsewhere).includes('Nothing is encrypted'));
   });
 
   it('gives each endpoint a port of its own, and opens all of them', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { startDemoOllama } from '../../src/demo/demoOllama.ts';
@@ -19,22 +19,23 @@ async function withPolicy(t: TestContext, policy?: unknown) {
 const builtIn = [
   'viewer\tread',
   'member\tread, infer\tkeepAlive min 1m, max 1h',
-  'admin\tread, infer, manage\tuploadBytes 68719476736',
-  'owner\tread, infer, manage\tmodels of ollama.com\tuploadBytes 68719476736\tpriority 10',
+  'admin\tread, infer, manage\tuploadBytes 64 GiB',
+  'owner\tread, infer, manage\tmodels of ollama.com\tuploadBytes 64 GiB\tpriority 10',
 ];
+const defaultQueue = 'queue: 4 at once, 256 waiting, 10m at most';
 
 describe('ollama-guard policy', () => {
   it('without a file shows the roles that are there anyway', async (t) => {
     const { data, path, run } = await withPolicy(t);
     assert.deepEqual(await run('policy', 'check'), {
       code: 0,
-      out: `${builtIn.join('\n')}\n`,
+      out: `${[...builtIn, defaultQueue].join('\n')}\n`,
       err: `There is no ${path}, and the defaults hold.\n`,
     });
     const shown = JSON.parse((await run('policy', 'show')).out);
     assert.deepEqual(Object.keys(shown.roles), ['viewer', 'member', 'admin', 'owner']);
     assert.equal(shown.roles.admin.clamps.uploadBytes, 68_719_476_736);
-    assert.deepEqual(shown.queue, { concurrency: 4, length: 256, maxWaitMs: 600_000 });
+    assert.deepEqual(shown.queue, { concurrency: 4, length: 256, maxWait: '10m' });
     assert.deepEqual(await readdir(data), []);
   });
 
@@ -51,7 +52,11 @@ describe('ollama-guard policy', () => {
           weight: 2,
         },
       },
-      issuers: [{ issuer: 'https://login.example.org', audience: ['gpu'], roles: { a: 'member', b: 'ci-robots' } }],
+      queue: { concurrency: 2, length: 100, maxWait: '90s' },
+      issuers: [
+        { issuer: 'https://login.example.org', audience: ['gpu'], roles: { a: 'member', b: 'ci-robots' } },
+        { issuer: 'https://other.example.org', audience: ['a', 'b'], defaultRole: 'viewer' },
+      ],
     });
     await run('user', 'add', 'alice', '--role', 'ci-bots', '--no-password');
     const checked = await run('policy', 'check');
@@ -63,15 +68,23 @@ describe('ollama-guard policy', () => {
         'member\tread, infer\tnot *:70b\tkeepAlive min 1m, max 1h\tcontextTokens 16384\toptions top_p, seed',
         ...builtIn.slice(2),
         'ci-bots\tinfer\tmodels qwen*\tkeepAlive min 1m, max 1h\t30 requests a minute\t1 token a day per key\tpriority -10\tweight 2',
+        'queue: 2 at once, 100 waiting, 90s at most',
+        'issuer https://login.example.org: audience gpu, roles a = member, b = ci-robots',
+        'issuer https://other.example.org: audience a, b, roles otherwise viewer',
         '',
       ].join('\n'),
     );
     const missing =
       'There is no role ci-robots, and so whoever has it from https://login.example.org may do nothing.\n';
     assert.equal(checked.err, `${path} is valid.\n${missing}`);
-    const { roles, issuers } = JSON.parse((await run('policy', 'show')).out);
+    const shown = (await run('policy', 'show')).out;
+    const { roles, issuers } = JSON.parse(shown);
     assert.deepEqual(roles['ci-bots'].registries, ['registry.ollama.ai']);
     assert.equal(issuers[0].issuer, 'https://login.example.org');
+
+    const again = await withPolicy(t, shown);
+    assert.equal((await again.run('policy', 'check')).out, checked.out, 'what is shown is a policy itself');
+    assert.equal((await again.run('policy', 'show')).out, shown);
 
     const other = join(await temporaryFolder(t), 'other.json');
     await writeFile(other, '{}');
@@ -84,6 +97,11 @@ describe('ollama-guard policy', () => {
   });
 
   const invalid: readonly (readonly [text: string, says: string])[] = [
+    [
+      '{\n  // mine\n  "roles": {}}',
+      'line 2, column 3: A name in double quotes is expected here (comments cannot be in it).',
+    ],
+    ['{"roles": {},\n}', 'line 2, column 1: A name in double quotes is expected here, after a comma.'],
     ['{\n  "roles": {\n', 'line 3, column 1: A name in double quotes is expected here.'],
     [
       '{"roles": {\n  "member": {"limits": {"rpm": 3}}}}',
@@ -101,6 +119,14 @@ describe('ollama-guard policy', () => {
       assert.deepEqual(await run('serve', '--listen', '127.0.0.1:0'), refused);
     });
   }
+
+  it('says in its help what show prints', async () => {
+    const { out } = await ollamaGuard(['policy', 'show', '--help']);
+    assert.match(
+      out.replace(/\s+/g, ' '),
+      /print what policy\.json comes to, .* a running guard keeps the last one that/,
+    );
+  });
 
   it('refuses a file that cannot be read', async (t) => {
     const { data, run } = await withPolicy(t);
@@ -140,7 +166,7 @@ describe('ollama-guard explain', () => {
     await run('user', 'disable', 'alice');
     assert.match(
       (await run('explain', 'alice', 'GET', '/api/tags')).out,
-      /^no\n401 .*\nusers\.alice\.disabled: true\n$/,
+      /^no: alice is disabled\.\n401 .*\nusers\.alice\.disabled: true\n$/,
     );
     assert.deepEqual(await run('explain', 'bob', 'GET', '/api/tags'), {
       code: 1,
@@ -150,6 +176,43 @@ describe('ollama-guard explain', () => {
     const health = await run('explain', 'bob', 'GET', '/_guard/health');
     assert.deepEqual([health.code, health.err], [0, '']);
     assert.equal((await run('explain', 'alice', 'GET')).code, 2);
+    for (const words of [
+      ['POST', 'api/chat', 'demo'],
+      ['/api/chat', 'demo'],
+    ]) {
+      assert.deepEqual(await run('explain', 'alice', ...words), {
+        code: 2,
+        out: '',
+        err: 'ollama-guard: A path begins with /, as in: ollama-guard explain alice POST /api/chat llama3.2\n',
+      });
+    }
+  });
+});
+
+describe('ollama-guard and somebody whose access has ended', () => {
+  it('says so first, and what lets them in again', async (t) => {
+    const { data, run } = await withPolicy(t);
+    await run('user', 'add', 'alice', '--no-password', '--expires', '1d');
+    const file = join(data, 'users.json');
+    await writeFile(
+      file,
+      (await readFile(file, 'utf8')).replace(/"expiresAt": ?"[^"]+"/, '"expiresAt":"2026-11-30T11:04:05.000Z"'),
+    );
+    const ended = "alice's access ended 2026-11-30 11:04 UTC.";
+    const { out } = await run('explain', 'alice', 'GET', '/api/tags');
+    assert.equal(out.split('\n')[0], `no: ${ended}`);
+    assert.deepEqual(await run('key', 'add', 'alice'), {
+      code: 1,
+      out: '',
+      err: `ollama-guard: ${ended} No key lets alice in until you run: ollama-guard user set alice --no-expiry\n`,
+    });
+    assert.equal((await run('key', 'list', 'alice')).out, '');
+    const curl = await run('curl', 'alice');
+    assert.ok(
+      curl.err.includes(
+        `${ended} The command is answered 401 until you run: ollama-guard user set alice --no-expiry\n`,
+      ),
+    );
   });
 });
 
@@ -166,7 +229,7 @@ describe('ollama-guard explain --role', () => {
     await run('user', 'disable', 'bob');
     const barred = await run('explain', 'bob', 'GET', '/api/tags', '--role', 'admin');
     assert.deepEqual([barred.code, barred.err], [1, '']);
-    assert.match(barred.out, /\nusers\.bob\.disabled: true\n$/);
+    assert.match(barred.out, /^no: bob is disabled\.\n.*\nusers\.bob\.disabled: true\n$/);
   });
 });
 

@@ -62,8 +62,10 @@ describe('ollama-guard user pubkeys', () => {
 
     const imported = await run(['pubkeys', 'import', file, '--role', 'viewer']);
     assert.deepEqual([imported.code, imported.out], [0, ''], imported.err);
-    assert.match(imported.err, /^Line 6 was left out\. .*\nLine 7 was left out\. .*\nThe key "" was left out: /);
-    assert.match(imported.err, /\nAdded 3 public keys and 1 user\.\n$/);
+    assert.match(
+      imported.err,
+      /^Line 5 was left out: write the user's name after the key\.\nLine 6 was left out\. .*\nLine 7 was left out\. .*\nbob is new, as viewer\.\nAdded 3 public keys and 1 user\.\n$/,
+    );
     const after = await readFile(join(data, 'users.json'), 'utf8');
     assert.equal(
       (await run(['list'])).out,
@@ -71,8 +73,19 @@ describe('ollama-guard user pubkeys', () => {
     );
 
     const again = await run(['pubkeys', 'import', '-'], await readFile(file, 'utf8'));
-    assert.match(again.err, /\nAdded 0 public keys and 0 users\.\n$/);
+    assert.match(again.err, /\n3 keys were there already\.\nAdded 0 public keys and 0 users\.\n$/);
     assert.equal(await readFile(join(data, 'users.json'), 'utf8'), after, 'running it twice changes nothing');
+
+    const others = [lines[0]?.replace('alice', 'bob'), createCliKey('ALICE').line].join('\n');
+    assert.equal(
+      (await run(['pubkeys', 'import', '-'], others)).err,
+      [
+        'Line 1 was left out: the key is of user alice already.',
+        "Line 2 was left out: write the user's name as it is here, alice.",
+        'Added 0 public keys and 0 users.',
+        '',
+      ].join('\n'),
+    );
 
     const exported = await run(['pubkeys', 'export']);
     assert.equal(exported.out, `${lines.slice(0, 3).join('\n')}\n`);

@@ -50,6 +50,33 @@ describe('ollama-guard user and key', () => {
     assert.deepEqual(JSON.parse((await ollamaGuard(['key', 'list', '--json', '--data', data])).out), []);
   });
 
+  it('says when keys run out or did, and what to do where there is none', async (t) => {
+    const data = await temporaryFolder(t);
+    const run = (...args: readonly string[]) => ollamaGuard([...args, '--data', data]);
+    const nobody = { code: 0, out: '', err: 'There is no user yet. Add one: ollama-guard user add NAME\n' };
+    assert.deepEqual(await run('user', 'list'), nobody);
+    assert.deepEqual(await run('key', 'list'), nobody);
+    assert.deepEqual(await run('user', 'list', '--json'), { code: 0, out: '[]\n', err: '' });
+    await run('user', 'add', 'alice', '--no-password');
+    const noKey = 'There is no API key yet. Make one: ollama-guard key add';
+    assert.equal((await run('key', 'list', 'alice')).err, `${noKey} alice\n`);
+    await run('user', 'add', 'bob', '--no-password');
+    assert.equal((await run('key', 'list')).err, `${noKey} NAME\n`);
+
+    for (const flags of [['--label', 'old', '--expires', '1d'], ['--label', 'new', '--expires', '30d'], []]) {
+      await run('key', 'add', 'alice', ...flags);
+    }
+    const file = join(data, 'users.json');
+    await writeFile(
+      file,
+      (await readFile(file, 'utf8')).replace(/"expiresAt": ?"[^"]+"/, '"expiresAt":"2026-11-30T11:04:05.000Z"'),
+    );
+    assert.match(
+      (await run('key', 'list')).out,
+      /^\w+\talice\told\texpired 2026-11-30 11:04 UTC\n\w+\talice\tnew\texpires [\d-]+ [\d:]+ UTC\n\w+\talice\t\tnever expires\n$/,
+    );
+  });
+
   it('takes a hash of htpasswd or Caddy', async (t) => {
     const data = await temporaryFolder(t);
     const hash = bcrypt.hashSync('secret', 4).replace('$2b$', '$2y$');
@@ -68,7 +95,25 @@ describe('ollama-guard user and key', () => {
     const several = await ollamaGuard(['curl', '--data', data]);
     assert.equal(several.code, 2);
     assert.match(several.err, /alice, bob/);
-    assert.match((await ollamaGuard(['curl', 'bob', '--data', data])).out, /-u bob /);
+    const curl = (name: string) => ollamaGuard(['curl', name, '--data', data]);
+    const bob = await curl('bob');
+    assert.match(bob.out, /-u bob /);
+    assert.doesNotMatch(bob.err, /bob/);
+
+    await ollamaGuard(['user', 'add', 'ci', '--no-password', '--data', data]);
+    const byKey = 'ci has no password: an API key is what curl asks for. Make one: ollama-guard key add ci\n';
+    assert.ok((await curl('ci')).err.endsWith(byKey));
+    await ollamaGuard(['user', 'disable', 'ci', '--data', data]);
+    assert.ok(
+      (await curl('ci')).err.endsWith(
+        `ci is disabled. The command is answered 401 until you run: ollama-guard user enable ci\n${byKey}`,
+      ),
+    );
+    assert.deepEqual(await ollamaGuard(['key', 'add', 'ci', '--data', data]), {
+      code: 1,
+      out: '',
+      err: 'ollama-guard: ci is disabled. No key lets ci in until you run: ollama-guard user enable ci\n',
+    });
   });
 
   it('loses no change when many processes write at once', async (t) => {
@@ -89,7 +134,13 @@ describe('ollama-guard user and key', () => {
 describe('bad input gets one sentence, the right exit code, and loses nothing', () => {
   const cases: readonly { name: string; args: readonly string[]; input?: string; code: number; says: RegExp }[] = [
     { name: 'an unknown flag', args: ['serve', '--nope'], code: 2, says: /unknown option '--nope'/ },
-    { name: 'an unknown command', args: ['dance'], code: 2, says: /unknown command/ },
+    { name: 'an unknown command', args: ['dance'], code: 2, says: /unknown command.*\n*Run "ollama-guard --help"/ },
+    {
+      name: 'a command without what it needs',
+      args: ['user', 'add'],
+      code: 2,
+      says: /missing required argument 'name'\n*Run "ollama-guard user add --help"/,
+    },
     {
       name: 'a role that is none',
       args: ['user', 'add', 'x', '--role', 'king'],

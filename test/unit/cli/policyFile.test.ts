@@ -13,7 +13,7 @@ const invalid: readonly (readonly [text: string, says: string])[] = [
   ['', 'line 1, column 1: A value is expected here.'],
   [
     '{\n  "roles": {\n    "member": { "cloud": true, }\n  }\n}',
-    'line 3, column 32: A name in double quotes is expected here.',
+    'line 3, column 32: A name in double quotes is expected here, after a comma.',
   ],
   ['{"roles":{"a":{}},\n"roles":{}}', 'line 2, column 1: The name "roles" is there twice.'],
   ['[]', 'line 1, column 1: policy: must be an object in { }.'],
