@@ -51,11 +51,9 @@ describe('access', () => {
 
   /** Waits until the editor is open at the policy and offers what may stand there. */
   async function expectCompletion(): Promise<void> {
-    const { page } = guard.workbench;
-    await page.locator('.editor-instance .view-line', { hasText: 'ollamaGuard.policy' }).waitFor();
-    await page.locator('.suggest-widget.visible').getByText('queue').first().waitFor();
+    await guard.policyOffered();
     await guard.shoot('policy-completion');
-    await page.keyboard.press('Escape');
+    await guard.workbench.page.keyboard.press('Escape');
   }
 
   /** Answers VS Code's own dialog for files, which lists a folder before it takes a name in it. */

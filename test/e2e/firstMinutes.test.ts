@@ -115,6 +115,8 @@ describe('the first minutes', () => {
   it('the last, when a policy is written', async () => {
     const { workbench } = guard;
     await press('Share fairly', 'Edit Policy');
+    await guard.policyOffered();
+    await workbench.page.keyboard.press('Escape');
     await guard.replaceOpenSettings({ 'ollamaGuard.policy': { queue: { concurrency: 2 } } });
     await workbench.command('View: Close Editor');
     await expectDone(6);

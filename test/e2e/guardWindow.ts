@@ -154,6 +154,16 @@ export class GuardWindow {
     await workbench.clearToasts();
   }
 
+  /**
+   * Waits until Edit Policy is done: VS Code writes the setting into the file and offers what can be in it, a while after
+   * the file is open.
+   */
+  async policyOffered(): Promise<void> {
+    const { page } = this.workbench;
+    await page.locator('.editor-instance .view-line', { hasText: 'ollamaGuard.policy' }).waitFor();
+    await page.locator('.suggest-widget.visible').getByText('queue').first().waitFor();
+  }
+
   /** Replaces the user settings in the editor that is open on them, which the window sees at once. */
   async replaceOpenSettings(settings: Settings): Promise<void> {
     const { workbench } = this;
