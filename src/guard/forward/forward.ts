@@ -74,7 +74,7 @@ export interface Forward {
 const maxBufferedBytes = 64 * 1024;
 
 /** What the adapter knows of one exchange beside its request and response. */
-interface Exchange extends Forwarding {
+interface Exchange extends Omit<Forwarding, 'checked'> {
   /** Set once the guard itself has answered or the exchange is over: later upstream errors are echoes. */
   settled: boolean;
   retried: boolean;
@@ -189,9 +189,10 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
   };
 
   const forward = (req: IncomingMessage, res: ServerResponse, forwarding: Forwarding) => {
-    const exchange: Exchange = { ...forwarding, settled: false, retried: false };
+    // What was read is gone once it is sent: an answer may go on for long after.
+    const { checked, ...rest } = forwarding;
+    const exchange: Exchange = { ...rest, settled: false, retried: false };
     exchanges.set(req, exchange);
-    const { checked } = forwarding;
     if (checked === undefined) continueIfExpected(req, res);
     res.once('close', () => {
       exchange.settled = true;

@@ -17,7 +17,9 @@ export function readBytes(res: IncomingMessage, maxBytes = MiB): Promise<Buffer>
     });
     res.once('end', () => resolve(Buffer.concat(chunks)));
     res.once('error', reject);
-    res.once('close', () => reject(new Error('the answer broke off')));
+    res.once('close', () => {
+      if (!res.readableEnded) reject(new Error('the answer broke off'));
+    });
   });
 }
 

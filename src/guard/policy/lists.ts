@@ -151,14 +151,10 @@ function withoutParent(entry: Entry): Entry {
 const recent: ModelList[] = [];
 const maxRecent = 4;
 
-/** Shorter ones are read as fast as they are found, in bytes; `/api/ps`, whose answers are never the same, is short. */
-const minKeptBytes = 8_192;
-
 /** @throws Error when it is not JSON of that shape. */
 function modelList(member: ListMember, body: Buffer): ModelList {
   const at = recent.findIndex((list) => list.member === member && list.body.equals(body));
   const list = recent[at] ?? new ModelList(member, body);
-  if (body.length < minKeptBytes) return list;
   if (at !== -1) recent.splice(at, 1);
   recent.unshift(list);
   recent.length = Math.min(recent.length, maxRecent);

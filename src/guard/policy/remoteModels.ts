@@ -43,6 +43,8 @@ export class RemoteModels {
   readonly #now: () => number;
   #names: ReadonlySet<string> = new Set();
   #readAt = Number.NEGATIVE_INFINITY;
+  /** What was taken up last, and what was known then. */
+  #learnt: { readonly from?: unknown; readonly names?: ReadonlySet<string> } = {};
   #asking: Promise<void> | undefined;
   /** How many requests are under way that may give models other names, and how often one was over. */
   #changing = 0;
@@ -95,7 +97,10 @@ export class RemoteModels {
   /** Takes up what an answer of `/api/tags`, on its way to somebody, tells of remote models; others tell of none. */
   learn(body: Buffer): void {
     try {
+      const { list } = readList('models', body);
+      if (list === this.#learnt.from && this.#names === this.#learnt.names) return;
       this.#names = new Set([...this.#names, ...remoteNames(listedModels(body))]);
+      this.#learnt = { from: list, names: this.#names };
     } catch {
       // Whoever gets the answer finds out that it is no list.
     }

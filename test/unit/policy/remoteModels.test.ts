@@ -184,6 +184,19 @@ test('a list on its way to somebody teaches too, and never unteaches', () => {
   assert.equal(clock.reads, 0);
 });
 
+test('a list that is on its way again teaches again, when what it taught was forgotten', async () => {
+  const { models, clock } = setUp(async () => []);
+  const body = json({ models: [{ name: 'a', remote_host: 'https://ollama.com' }] });
+  models.learn(body);
+  models.learn(body);
+  assert.equal(models.isRemote('a:latest'), true);
+  await models.fresh();
+  assert.equal(models.isRemote('a:latest'), false);
+  models.learn(Buffer.from(body));
+  assert.equal(models.isRemote('a:latest'), true);
+  assert.equal(clock.reads, 1);
+});
+
 test('the models of /api/tags are read with what tells that they are remote', () => {
   const body = json({
     models: [{ name: 'a', model: 'A' }, { name: 'b', remote_model: 'x' }, { name: 'c', remote_host: '' }, null, {}],
