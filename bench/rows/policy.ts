@@ -7,15 +7,17 @@ import type { Bench, Measurement, Row } from '../row.ts';
 import { median, number, ratios, spread } from '../stats.ts';
 
 /**
- * `gate`: an upload that is let in and flows through unread. The others read, check, count and take turns. An answer of 60
- * tokens is a short one; one of a single token shows what the policy costs by itself.
+ * `gate`: an upload that is let in and flows through unread. `no policy`: a request whose body is read, by somebody whom
+ * nothing limits. `policy`: the same with all that a policy can say. An answer of 60 tokens is a short one; one of a
+ * single token shows what the guard costs by itself.
  */
 const contenders = {
-  'gate, 60 tokens': { isChecked: false, tokens: 60, concurrency: 32 },
-  'policy, 60 tokens': { isChecked: true, tokens: 60, concurrency: 32 },
-  'gate, 1 token': { isChecked: false, tokens: 1, concurrency: 32 },
-  'policy, 1 token': { isChecked: true, tokens: 1, concurrency: 32 },
-  'policy, 1 token, 4 at once': { isChecked: true, tokens: 1, concurrency: 4 },
+  'gate, 60 tokens': { isChecked: false, tokens: 60, proxy: 'policy' },
+  'policy, 60 tokens': { isChecked: true, tokens: 60, proxy: 'policy' },
+  'gate, 1 token': { isChecked: false, tokens: 1, proxy: 'policy' },
+  'no policy, 1 token': { isChecked: true, tokens: 1, proxy: 'no policy' },
+  'policy, 1 token': { isChecked: true, tokens: 1, proxy: 'policy' },
+  'policy, 1 token, 4 at once': { isChecked: true, tokens: 1, proxy: 'few' },
 } as const;
 type Contender = keyof typeof contenders;
 const names = Object.keys(contenders) as Contender[];
@@ -29,11 +31,18 @@ export const policy: Row = {
     'one each 5 ms, or with a single one as fast as it can. `gate` is `POST /api/blobs/…`, which is let in by its ' +
     'credential and role and flows through unread, as does its answer. `policy` is `POST /api/generate` by the same admin ' +
     'with model rules, clamps, four limits for the user and for the key, and the queue, which lets all 32 through, or 4 at ' +
-    'once. A core takes as many requests as their CPU time lets it, so that is compared; the tokens of 60 come no faster.',
+    'once; `no policy` is the same without them. A core takes as many requests as their CPU time lets it, so that is compared; the tokens of 60 come no faster.',
   budgets: [
     {
+      name: 'over no policy',
+      what: 'throughput with a policy and limits over without, 1 token',
+      sense: 'at least',
+      limit: 0.9,
+      unit: '×',
+    },
+    {
       name: 'over gate',
-      what: 'throughput with the policy over without, 60 tokens',
+      what: 'throughput with the policy over bodies that flow by unread, 60 tokens',
       sense: 'at least',
       limit: 0.9,
       unit: '×',
@@ -76,16 +85,16 @@ interface Sample extends LoadResult {
 async function measure(bench: Bench): Promise<Measurement> {
   const { proxies, quick } = bench;
   if (!proxies.kinds.includes('guard')) return { samples: {}, tables: [], notes: [] };
-  const running = new Map<number, RunningProxy>();
+  const running = new Map<string, RunningProxy>();
   try {
-    for (const concurrency of [32, 4]) {
-      running.set(concurrency, await proxies.start('guard', { data: await policyFolder(bench, { concurrency }) }));
-    }
+    running.set('policy', await proxies.start('guard', { data: await policyFolder(bench, { concurrency: 32 }) }));
+    running.set('few', await proxies.start('guard', { data: await policyFolder(bench, { concurrency: 4 }) }));
+    running.set('no policy', await proxies.start('guard', {}));
     for (const proxy of running.values()) await signIn(proxy);
     const load = async (contender: Contender, seconds: number): Promise<Sample> => {
-      const { isChecked, tokens, concurrency } = contenders[contender];
-      const proxy = running.get(concurrency);
-      if (proxy === undefined) throw new Error('unreachable: both were started');
+      const { isChecked, tokens, proxy: which } = contenders[contender];
+      const proxy = running.get(which);
+      if (proxy === undefined) throw new Error('unreachable: all were started');
       const result = await saturate(
         bench,
         isChecked ? policyTarget(proxy, tokens) : gateTarget(proxy, tokens),
@@ -107,7 +116,10 @@ async function measure(bench: Bench): Promise<Measurement> {
     const failed = names.flatMap((contender) => column(samples, contender, ({ failures }) => failures));
     const failures = failed.reduce((sum, count) => sum + count, 0);
     return {
-      samples: { 'over gate': ratios(times('gate, 60 tokens'), times('policy, 60 tokens')) },
+      samples: {
+        'over no policy': ratios(times('no policy, 1 token'), times('policy, 1 token')),
+        'over gate': ratios(times('gate, 60 tokens'), times('policy, 60 tokens')),
+      },
       tables: [
         {
           head: ['', 'CPU µs/request', '× gate', 'requests/s', 'p50 ms', 'p99 ms'],
