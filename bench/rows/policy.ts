@@ -31,7 +31,8 @@ export const policy: Row = {
     'one each 5 ms, or with a single one as fast as it can. `gate` is `POST /api/blobs/…`, which is let in by its ' +
     'credential and role and flows through unread, as does its answer. `policy` is `POST /api/generate` by the same admin ' +
     'with model rules, clamps, four limits for the user and for the key, and the queue, which lets all 32 through, or 4 at ' +
-    'once; `no policy` is the same without them. A core takes as many requests as their CPU time lets it, so that is compared; the tokens of 60 come no faster.',
+    'once; `no policy` is the same without them. A core takes as many requests as their CPU time lets it, so that is ' +
+    'compared; the tokens of 60 come no faster.',
   budgets: [
     {
       name: 'over no policy',

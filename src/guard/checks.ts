@@ -74,6 +74,8 @@ export class Checks {
   /** Rejects when something fails that nobody foresaw; then nothing may be sent. */
   async run(entered: Entered): Promise<Checked> {
     const { res, access, route, identity } = entered;
+    if (route.names === 'path') return await this.#checkPath(entered);
+    if (route.lists !== undefined) return await this.#checkList(entered, route.lists);
     const permit = route.needs === 'infer' ? await this.#ports.admission.begin(callerOf(identity, access)) : undefined;
     if (permit !== undefined && 'refusal' in permit) return permit;
     const hold = this.#bodies.hold(identity.user.id);
@@ -87,8 +89,6 @@ export class Checks {
       return undefined;
     }
     res.once('close', over);
-    if (route.names === 'path') return await this.#checkPath(entered);
-    if (route.lists !== undefined) return await this.#checkList(entered, route.lists);
     return await this.#checkBody(entered, hold, permit);
   }
 

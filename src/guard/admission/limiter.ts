@@ -36,7 +36,6 @@ interface Gauge extends Counter {
 
 /** Where a gauge stood when it was asked. */
 interface Reading extends Gauge, WindowState {
-  readonly limit: number;
   readonly used: number;
   readonly promised: number;
   /** No other request has reserved anything. */

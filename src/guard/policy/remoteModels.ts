@@ -4,6 +4,9 @@ import { parseStoredName } from './modelName.ts';
 /** How long a list is waited for when an older one will do, in milliseconds. */
 const patienceMs = 2_000;
 
+/** So often a list is asked for that others have made old before it came; whoever changes models all the time is not outwaited. */
+const maxTries = 5;
+
 /** How long a list will do when no newer one can be read, in milliseconds: a busy Ollama does not lock everybody out. */
 const usableMs = 5 * 60_000;
 
@@ -45,7 +48,7 @@ export class RemoteModels {
   #readAt = Number.NEGATIVE_INFINITY;
   /** What was taken up last, and what was known then. */
   #learnt: { readonly from?: unknown; readonly names?: ReadonlySet<string> } = {};
-  #asking: Promise<void> | undefined;
+  #asking: Promise<boolean> | undefined;
   /** How many requests are under way that may give models other names, and how often one was over. */
   #changing = 0;
   #revision = 0;
@@ -67,15 +70,16 @@ export class RemoteModels {
    * @returns whether it is known which models run elsewhere; if not, no model may be taken for a local one.
    */
   async fresh(): Promise<boolean> {
-    while (this.#age >= (this.#changing > 0 ? 0 : this.#options.maxAgeMs)) {
+    for (let tries = 0; tries < maxTries; tries += 1) {
+      if (this.#changing === 0 && this.#age < this.#options.maxAgeMs) return true;
       const revision = this.#revision;
       this.#asking ??= this.#ask(revision).finally(() => {
         if (revision === this.#revision) this.#asking = undefined;
       });
-      await (this.#isUsable ? atMost(this.#asking, patienceMs) : this.#asking);
-      if (revision === this.#revision) return this.#isUsable;
+      const isRead = await (this.#isUsable ? atMost(this.#asking, patienceMs) : this.#asking);
+      if (revision === this.#revision) return isRead || this.#isUsable;
     }
-    return true;
+    return false;
   }
 
   /**
@@ -111,28 +115,32 @@ export class RemoteModels {
   }
 
   get #isUsable(): boolean {
-    return this.#age < (this.#changing > 0 ? patienceMs : usableMs);
+    return this.#changing === 0 && this.#age < usableMs;
   }
 
-  async #ask(revision: number): Promise<void> {
+  /** @returns whether the list was read, and counts. */
+  async #ask(revision: number): Promise<boolean> {
     const askedAt = this.#now();
     try {
       const names = remoteNames(await this.#options.read());
-      if (revision !== this.#revision) return;
+      if (revision !== this.#revision) return false;
       this.#names = new Set(names);
       this.#readAt = askedAt;
       this.#hasFailed = false;
+      return true;
     } catch (error) {
       if (!this.#hasFailed) this.#options.onFailure(error);
       this.#hasFailed = true;
+      return false;
     }
   }
 }
 
-/** Waits for a promise that does not reject, for so many milliseconds at most. */
-async function atMost(promise: Promise<void>, milliseconds: number): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, milliseconds);
-  await Promise.race([promise, late.promise]);
+/** Waits for a promise that does not reject, for so many milliseconds at most; false when that is too short. */
+async function atMost(promise: Promise<boolean>, milliseconds: number): Promise<boolean> {
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(late.resolve, milliseconds, false);
+  const outcome = await Promise.race([promise, late.promise]);
   clearTimeout(timer);
+  return outcome;
 }

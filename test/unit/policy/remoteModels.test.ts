@@ -156,6 +156,34 @@ test('while something changes the list is read for each decision, and what was k
   assert.equal(await models.fresh(), false);
 });
 
+test('while something changes a list counts that took long, and an older one does not when it takes too long', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let list = Promise.resolve<readonly ListedModel[]>([]);
+  const { models, clock } = setUp(() => list);
+  await models.fresh();
+  models.change();
+  const slow = Promise.withResolvers<readonly ListedModel[]>();
+  list = slow.promise;
+  const waiting = models.fresh();
+  clock.now = 9_000;
+  t.mock.timers.tick(9_000);
+  slow.resolve(remote('a'));
+  assert.equal(await waiting, true);
+  assert.equal(models.isRemote('a:latest'), true);
+  list = Promise.reject(new Error('down'));
+  assert.equal(await models.fresh(), false);
+});
+
+test('whoever changes models all the time is not waited for without end', async () => {
+  const { models, clock } = setUp(async () => {
+    await undefined;
+    models.change()();
+    return [];
+  });
+  assert.equal(await models.fresh(), false);
+  assert.equal(clock.reads, 5);
+});
+
 test('a list that was asked for before a change was over counts for nothing', async () => {
   const lists = [Promise.withResolvers<readonly ListedModel[]>(), Promise.withResolvers<readonly ListedModel[]>()];
   let reads = 0;
