@@ -88,7 +88,7 @@ export class Checks {
       over();
       return undefined;
     }
-    res.once('close', over);
+    res.on('close', over);
     return await this.#checkBody(entered, hold, permit);
   }
 

@@ -132,10 +132,20 @@ export class Gate {
     const startedAt = performance.now();
     const path = canonicalPath(req.url ?? '');
     const address = plainAddress(req.socket.remoteAddress ?? '');
-    const request: Request = { req, res, path: path ?? '', address, startedAt, identity: undefined, isQuiet: false };
+    const request: Request = {
+      req,
+      res,
+      path: path ?? '',
+      address,
+      startedAt,
+      identity: undefined,
+      isQuiet: false,
+      hasBegun: false,
+      onChanged: undefined,
+    };
     req.on('error', () => res.destroy());
     res.on('error', () => res.destroy());
-    res.once('close', () => this.#report(request));
+    res.on('close', () => this.#over(request));
 
     const problem = this.#entryProblem(req, path) ?? pipelineProblem(req, res);
     const elsewhere = problem === 'plain-http' ? httpsAddress(req, request.path) : undefined;
@@ -269,9 +279,8 @@ export class Gate {
       return;
     }
     this.#live.set(res, identity);
-    res.once('close', () => this.#live.delete(res));
     // It may make an alias of a model of ollama.com.
-    if (route.needs === 'manage' && route.names !== 'none') res.once('close', this.#remoteModels.change());
+    if (route.needs === 'manage' && route.names !== 'none') request.onChanged = this.#remoteModels.change();
     const begin = () => this.#begin(request, user);
     if (!needsChecks({ route, access })) {
       this.#send(request, route, { track: begin(), maxBodyBytes });
@@ -307,12 +316,10 @@ export class Gate {
   }
 
   /** Under way from here until the answer is over. */
-  #begin({ req, res, path, address }: Request, user: User): RequestTrack {
+  #begin(request: Request, user: User): RequestTrack {
+    const { req, res, path, address } = request;
+    request.hasBegun = true;
     this.#ports.reporter.begin();
-    res.once('close', () => {
-      this.#ports.reporter.end();
-      this.#ports.onOver();
-    });
     return this.#ports.activity.begin(res, { user: user.name, method: req.method ?? '', path, address });
   }
 
@@ -322,14 +329,15 @@ export class Gate {
     sending: Sending & { readonly track: RequestTrack; readonly maxBodyBytes: number },
   ): void {
     const { track, permit, clamped = [], ...forwarding } = sending;
-    const headers = { ...permit?.headers, ...(clamped.length > 0 && { [clampedHeader]: clamped.join(', ') }) };
+    const headers =
+      clamped.length === 0 ? permit?.headers : { ...permit?.headers, [clampedHeader]: clamped.join(', ') };
     this.#forward(req, res, {
       ...forwarding,
       path,
       body: route.body,
-      headers,
+      ...(headers && { headers }),
       onAnswer: (answer) => {
-        watchTokens(path, answer, track.sawTokens, permit?.charge.answering());
+        watchTokens(path, answer, (tokens) => track.sawTokens(tokens), permit?.charge.answering());
         if (permit !== undefined) watchReader(answer, readerPatienceMs, () => permit.yield());
       },
     });
@@ -353,6 +361,17 @@ export class Gate {
   #fail(request: Request, error: unknown, code: RefusalCode = 'guard-failed'): void {
     this.#ports.reporter.add({ type: 'error', message: String(error) });
     this.#refuse(request, code);
+  }
+
+  /** The answer was written, or its client has left. */
+  #over(request: Request): void {
+    const { res, hasBegun, onChanged } = request;
+    this.#report(request);
+    this.#live.delete(res);
+    onChanged?.();
+    if (!hasBegun) return;
+    this.#ports.reporter.end();
+    this.#ports.onOver();
   }
 
   /** What is over: the guard's own pages are not worth a line, nor is a stranger who left before an answer. */
@@ -409,6 +428,10 @@ interface Request {
   identity: { readonly user: User } | undefined;
   /** Left out of the log. */
   isQuiet: boolean;
+  /** Nothing stands against it any more. */
+  hasBegun: boolean;
+  /** Told when one is over that may have given models other names. */
+  onChanged: (() => void) | undefined;
 }
 
 /** Answers with something of the guard's own. */

@@ -240,7 +240,7 @@ export class Guard {
         onRequest: (req, res) => this.#gate.handle(req, res),
         onConnection: (socket) => {
           this.#cameBy.set(socket, server);
-          socket.once('close', () => this.#activity.signedOut(socket));
+          socket.on('close', () => this.#activity.signedOut(socket));
         },
       },
       this.#certificate.challenges,

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { basic, firstModel } from './client.ts';
-import { until } from './editor.ts';
+import { type Settings, until } from './editor.ts';
 import { GuardWindow } from './guardWindow.ts';
 import { texts } from './texts.ts';
 
@@ -45,9 +45,17 @@ describe('access', () => {
     return (await fetch(`${guard.url}/api/show`, { method: 'POST', headers: alice, body })).status;
   }
 
-  /** Replaces the policy in the editor that is open on the settings. */
-  const setPolicy = (policy: Parameters<GuardWindow['replaceOpenSettings']>[0][string]): Promise<void> =>
+  /** Writes a policy in the editor that is open on the settings. */
+  const writePolicy = (policy: Settings[string]): Promise<void> =>
     guard.replaceOpenSettings({ 'ollamaGuard.policy': policy });
+
+  /** Writes one that is valid, and waits until the guard goes by it. */
+  async function setPolicy(policy: Settings[string]): Promise<void> {
+    const changes = (): number => guard.log().split('goes by the new policy').length - 1;
+    const before = changes();
+    await writePolicy(policy);
+    await until('the policy is in force', async () => changes() > before);
+  }
 
   /** Waits until the editor is open at the policy and offers what may stand there. */
   async function expectCompletion(): Promise<void> {
@@ -175,7 +183,7 @@ describe('access', () => {
 
   it('one that is not valid is refused with its place, and the one before stays', async () => {
     const { workbench } = guard;
-    await setPolicy({ roles: { admin: { can: ['fly'] } } });
+    await writePolicy({ roles: { admin: { can: ['fly'] } } });
     const said = await workbench.toastText(/The policy before stays in force/);
     assert.match(said, /ollamaGuard\.policy\.roles\.admin\.can\.0: /);
     assert.equal(await workbench.toasts().count(), 1, 'one message');

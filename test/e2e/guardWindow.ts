@@ -178,6 +178,14 @@ export class GuardWindow {
     this.window.editor.writeSettings({ ...this.#settings, ...settings });
   }
 
+  /** The extension's own logs, with a line for every request at level debug. */
+  log(): string {
+    const logs = this.window.editor
+      .files()
+      .filter(({ name }) => name.includes(`${extensionId}/`) && name.endsWith('.log'));
+    return logs.map(({ content }) => content.toString()).join('\n');
+  }
+
   /** Takes a picture in the light and in the dark theme, or in those asked for; ends in the last. */
   async shoot(name: string, themes: readonly Theme[] = ['light', 'dark'], workbench = this.workbench): Promise<void> {
     mkdirSync(shots, { recursive: true });

@@ -8,7 +8,7 @@ import { type SettingName, settingNames } from '../../src/vscode/ids.ts';
 import { basic, get, isOpen } from './client.ts';
 import { freePort, type Setting, type Settings, until } from './editor.ts';
 import { GuardWindow } from './guardWindow.ts';
-import { extensionId, texts } from './texts.ts';
+import { texts } from './texts.ts';
 
 /** Settings by their names in the section. */
 type Values = Readonly<Record<SettingName, Setting>>;
@@ -112,14 +112,6 @@ describe('settings', () => {
     return basic('alice', password);
   }
 
-  /** The extension's own logs, one line a request at level debug. */
-  function log(): string {
-    const logs = guard.window.editor
-      .files()
-      .filter(({ name }) => name.includes(`${extensionId}/`) && name.endsWith('.log'));
-    return logs.map(({ content }) => content.toString()).join('\n');
-  }
-
   /** Waits until the window goes by the settings of what is open in it. */
   async function expectTitle(title: string): Promise<void> {
     await until(`the title is ${title}`, async () => (await guard.workbench.page.title()) === title);
@@ -139,7 +131,7 @@ describe('settings', () => {
     assert.deepEqual(asked, []);
     await guard.run('Stop');
     await guard.expectStatus(texts.status.stopped);
-    assert.doesNotMatch(log(), /\/api\/tags/);
+    assert.doesNotMatch(guard.log(), /\/api\/tags/);
   }
 
   it('every setting is among the hostile ones', () => {
@@ -197,7 +189,7 @@ describe('settings', () => {
       policy: 404,
     });
     assert.ok(asked.length > 0);
-    await until('requests are in the log', () => /GET \/api\/tags/.test(log()));
+    await until('requests are in the log', () => /GET \/api\/tags/.test(guard.log()));
     await guard.run('Stop');
     await guard.expectStatus(texts.status.stopped);
   });

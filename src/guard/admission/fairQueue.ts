@@ -57,10 +57,57 @@ export interface QueuePosition {
   readonly since: number;
 }
 
-interface Request extends QueueEntry, Waiting {
-  readonly events: QueueEvents;
+/** What a place asks of its queue. */
+interface PlaceKeeper {
+  positionOf(request: Request): number;
+  yield(request: Request): void;
+  done(request: Request, tokensUsed: number): void;
+}
+
+class Request implements Place, Waiting {
+  readonly userId: string;
+  readonly name: string;
+  readonly priority: number;
+  readonly weight: number;
+  readonly tokens: number;
+  readonly number: number;
   readonly since: number;
-  state: 'waiting' | 'running' | 'yielded' | 'over';
+  readonly #keeper: PlaceKeeper;
+  state: 'waiting' | 'running' | 'yielded' | 'over' = 'waiting';
+  /** Of one that waits. */
+  events: QueueEvents | undefined;
+
+  constructor(
+    keeper: PlaceKeeper,
+    { userId, name, priority, weight, tokens }: QueueEntry,
+    number: number,
+    since: number,
+  ) {
+    this.#keeper = keeper;
+    this.userId = userId;
+    this.name = name;
+    this.priority = priority;
+    this.weight = weight;
+    this.tokens = boundedTokens(tokens);
+    this.number = number;
+    this.since = since;
+  }
+
+  get isRunning(): boolean {
+    return this.state === 'running';
+  }
+
+  get position(): number {
+    return this.state === 'waiting' ? this.#keeper.positionOf(this) : 0;
+  }
+
+  yield(): void {
+    this.#keeper.yield(this);
+  }
+
+  done(tokensUsed: number): void {
+    this.#keeper.done(this, tokensUsed);
+  }
 }
 
 /** In seconds: by then a place is likely free, and a client that hammers is slowed. */
@@ -82,6 +129,16 @@ export class FairQueue {
   #policy: QueuePolicy;
   readonly #now: () => number;
   readonly #turns = new Turns<Request>();
+  readonly #keeper: PlaceKeeper = {
+    positionOf: (request) => this.#order().get(request) ?? 0,
+    yield: (request) => {
+      if (request.state === 'running') this.#free(request, 'yielded');
+    },
+    done: (request, tokensUsed) => {
+      if (request.state === 'waiting') this.#leave(request);
+      else this.#done(request, tokensUsed);
+    },
+  };
   /** Those that wait, oldest first. */
   readonly #byAge = new Set<Request>();
   #positions: ReadonlyMap<Request, number> | undefined;
@@ -102,18 +159,11 @@ export class FairQueue {
     const free = this.#policy.length - this.#turns.size;
     if (!hasRoom && this.#turns.waitingOf(entry.userId) >= free) return { refusal: 'queue-full', retryAfter };
     this.#lastNumber += 1;
-    const request: Request = {
-      ...entry,
-      tokens: boundedTokens(entry.tokens),
-      number: this.#lastNumber,
-      events,
-      since: this.#now(),
-      state: 'waiting',
-    };
+    const request = new Request(this.#keeper, entry, this.#lastNumber, this.#now());
     this.#turns.add(request);
     if (hasRoom) this.#take();
-    else this.#wait(request);
-    return this.#place(request);
+    else this.#wait(request, events);
+    return request;
   }
 
   /** Holds from now on: more start at once, and those that run are not stopped when fewer may. */
@@ -138,36 +188,18 @@ export class FairQueue {
     return { concurrency: this.#policy.concurrency, running: this.#running, length: this.#turns.size, waiting };
   }
 
-  #place(request: Request): Place {
-    const positionOf = () => this.#order().get(request) ?? 0;
-    return {
-      get isRunning() {
-        return request.state === 'running';
-      },
-      get position() {
-        return request.state === 'waiting' ? positionOf() : 0;
-      },
-      yield: () => {
-        if (request.state === 'running') this.#free(request, 'yielded');
-      },
-      done: (tokensUsed) => {
-        if (request.state === 'waiting') this.#leave(request);
-        else this.#done(request, tokensUsed);
-      },
-    };
-  }
-
-  #wait(request: Request): void {
+  #wait(request: Request, events: QueueEvents): void {
+    request.events = events;
     this.#byAge.add(request);
     this.#positions = undefined;
     this.#setTimer();
   }
 
-  #leave(request: Request): void {
-    if (request.state !== 'waiting') return;
+  /** One that waits; gives whom to tell why. */
+  #leave(request: Request): QueueEvents | undefined {
     request.state = 'over';
     this.#turns.remove(request);
-    this.#waitsNoMore(request);
+    return this.#waitsNoMore(request);
   }
 
   #done(request: Request, tokensUsed: number): void {
@@ -193,8 +225,7 @@ export class FairQueue {
       while (this.#running < this.#policy.concurrency) {
         const request = this.#take();
         if (request === undefined) return;
-        this.#waitsNoMore(request);
-        request.events.onTurn();
+        this.#waitsNoMore(request)?.onTurn();
       }
     } finally {
       this.#isStarting = false;
@@ -209,9 +240,13 @@ export class FairQueue {
     return request;
   }
 
-  #waitsNoMore(request: Request): void {
+  /** Gives whom to tell, and lets go of them. */
+  #waitsNoMore(request: Request): QueueEvents | undefined {
+    const { events } = request;
+    request.events = undefined;
     this.#byAge.delete(request);
     this.#positions = undefined;
+    return events;
   }
 
   /** Fires when the oldest has waited for too long, or earlier: then it is set anew. */
@@ -226,8 +261,7 @@ export class FairQueue {
     this.#timer = undefined;
     for (const request of this.#byAge) {
       if (request.since + this.#policy.maxWaitMs > this.#now()) break;
-      this.#leave(request);
-      request.events.onRefused('queue-timeout');
+      this.#leave(request)?.onRefused('queue-timeout');
     }
     this.#setTimer();
   }

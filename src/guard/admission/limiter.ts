@@ -73,8 +73,10 @@ export class Limiter {
     }
     const accounts = owners.map(({ account }) => account);
     for (const account of accounts) this.#accounts.set(account.key, account);
-    return new Slot(this.#counters, accounts, gauges, (account) => this.#accounts.delete(account.key)).admit();
+    return new Slot(this.#counters, accounts, gauges, this.#onIdle).admit();
   }
+
+  readonly #onIdle = ({ key }: Account): void => void this.#accounts.delete(key);
 
   #owners({ id, limits, keyId, limitsPerKey }: Caller): readonly Owner[] {
     const user = { account: this.#account(`user ${id}`), limits };

@@ -27,5 +27,5 @@ export function watchReader(answer: Readable, patienceMs: number, onSlow: () => 
       Math.max(0, left),
     ).unref();
   });
-  answer.on('resume', stop).once('close', stop);
+  answer.on('resume', stop).on('close', stop);
 }

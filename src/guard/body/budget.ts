@@ -8,16 +8,6 @@ export interface BudgetLimits {
   readonly reserve?: { readonly total: number; readonly perHolder: number };
 }
 
-/** What one request holds of the budget. */
-export interface BodyHold {
-  /** Whose request it is. */
-  readonly holder: string;
-  /** Asks for more bytes; false when they do not fit, or all was given back already. */
-  take(bytes: number): boolean;
-  /** Gives everything back, once and for all. */
-  release(): void;
-}
-
 /**
  * Bounds the memory that bodies take while they are read, checked and sent, so that a few users cannot take all of it.
  * What a holder has first is of the reserve, where large bodies are never in the way of small ones.
@@ -33,28 +23,44 @@ export class BodyBudget {
 
   /** For one request of a holder, such as a user's id. Release it when the request is over. */
   hold(holder: string): BodyHold {
-    let reserved = 0;
-    let shared = 0;
-    let isOver = false;
-    return {
-      holder,
-      take: (bytes) => {
-        const first = Math.min(bytes, this.#reserve.roomFor(holder));
-        const rest = bytes - first;
-        if (isOver || (rest > 0 && rest > this.#shared.roomFor(holder))) return false;
-        this.#reserve.add(holder, first);
-        this.#shared.add(holder, rest);
-        reserved += first;
-        shared += rest;
-        return true;
-      },
-      release: () => {
-        if (isOver) return;
-        isOver = true;
-        this.#reserve.add(holder, -reserved);
-        this.#shared.add(holder, -shared);
-      },
-    };
+    return new BodyHold(holder, this.#reserve, this.#shared);
+  }
+}
+
+/** What one request holds of the budget. */
+export class BodyHold {
+  /** Whose request it is. */
+  readonly holder: string;
+  readonly #reserve: Pool;
+  readonly #shared: Pool;
+  #reservedBytes = 0;
+  #sharedBytes = 0;
+  #isOver = false;
+
+  constructor(holder: string, reserve: Pool, shared: Pool) {
+    this.holder = holder;
+    this.#reserve = reserve;
+    this.#shared = shared;
+  }
+
+  /** Asks for more bytes; false when they do not fit, or all was given back already. */
+  take(bytes: number): boolean {
+    const first = Math.min(bytes, this.#reserve.roomFor(this.holder));
+    const rest = bytes - first;
+    if (this.#isOver || (rest > 0 && rest > this.#shared.roomFor(this.holder))) return false;
+    this.#reserve.add(this.holder, first);
+    this.#shared.add(this.holder, rest);
+    this.#reservedBytes += first;
+    this.#sharedBytes += rest;
+    return true;
+  }
+
+  /** Gives everything back, once and for all. */
+  release(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#reserve.add(this.holder, -this.#reservedBytes);
+    this.#shared.add(this.holder, -this.#sharedBytes);
   }
 }
 

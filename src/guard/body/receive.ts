@@ -8,7 +8,7 @@ import { ReadingTurns } from './readingTurns.ts';
 /** How large a body may be, in bytes, and what it is held in. */
 export interface ReceiveLimits {
   readonly maxBytes: number;
-  readonly hold: BodyHold;
+  readonly hold: Pick<BodyHold, 'holder' | 'take'>;
 }
 
 /** `gone`: the client left before the end. */

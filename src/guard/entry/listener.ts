@@ -97,7 +97,7 @@ export function createListener(config: GuardConfig, events: ListenerEvents, chal
   if (encrypts) sortConnections(server, waiting, config.headersTimeoutMs, challenges);
   server.on(encrypts ? 'secureConnection' : 'connection', (socket: Socket) => {
     waiting.add(socket);
-    socket.once('close', () => waiting.delete(socket));
+    socket.on('close', () => waiting.delete(socket));
     events.onConnection(socket);
   });
   limitPerAddress(server);
@@ -117,7 +117,7 @@ function limitPerAddress(server: Listener): void {
     const key = addressKey(remoteAddress);
     const count = (counts.get(key) ?? 0) + 1;
     counts.set(key, count);
-    socket.once('close', () => {
+    socket.on('close', () => {
       const left = (counts.get(key) ?? 1) - 1;
       if (left > 0) counts.set(key, left);
       else counts.delete(key);
@@ -142,7 +142,7 @@ function sortConnections(server: Listener, waiting: Set<Socket>, timeoutMs: numb
     const entry = [socket, setTimeout(() => socket.destroy(), timeoutMs)] as const;
     timers.set(peer, entry);
     waiting.add(socket);
-    socket.once('close', () => {
+    socket.on('close', () => {
       clearTimeout(entry[1]);
       waiting.delete(socket);
       if (timers.get(peer) === entry) timers.delete(peer);

@@ -24,6 +24,6 @@ export function pipelineProblem(req: IncomingMessage, res: ServerResponse): Refu
   const { socket } = req;
   const count = (open.get(socket) ?? 0) + 1;
   open.set(socket, count);
-  res.once('close', () => open.set(socket, (open.get(socket) ?? 1) - 1));
+  res.on('close', () => open.set(socket, (open.get(socket) ?? 1) - 1));
   return count > maxPipelined ? 'pipelined' : undefined;
 }

@@ -115,7 +115,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
     exchange.upstream = upstream;
     limitWaiting(upstream, config, secure ? 'secureConnect' : 'connect');
     // Nobody asked for another protocol. Node drops such a connection without an error, and the client would hang.
-    upstream.once('upgrade', (_answer, socket) => {
+    upstream.on('upgrade', (_answer, socket) => {
       socket.destroy();
       proxy.emit('error', new Error('Ollama switched protocols unasked'), req, res);
     });
@@ -136,33 +136,22 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       refuse(res, refusal, exchange.path);
       return;
     }
-    const headers = { ...answerHeaders(answer.headers), ...exchange.headers };
+    const headers: OutgoingHttpHeaders = { ...answerHeaders(answer.headers), ...exchange.headers };
     if (!res.shouldKeepAlive) headers.connection = 'close';
     if (exchange.rewrite !== undefined && statusCode === 200) {
-      rewritten(req, answer, exchange.rewrite).then(
-        (body) => {
-          if (res.headersSent || res.destroyed) return;
-          if (body === undefined) delete headers['content-length'];
-          else headers['content-length'] = String(body.length);
-          res.writeHead(statusCode, headers).end(body);
-        },
-        () => {
-          exchange.settled = true;
-          answer.destroy();
-          refuse(res, 'upstream-failed', exchange.path);
-        },
-      );
+      const fail = () => {
+        exchange.settled = true;
+        answer.destroy();
+        refuse(res, 'upstream-failed', exchange.path);
+      };
+      answerRewritten(answer, req, res, headers, exchange.rewrite).catch(fail);
       return;
     }
-    answer.on('error', () => res.destroy());
-    answer.once('close', () => {
-      if (!answer.complete) res.destroy();
-    });
     res.writeHead(statusCode, headers);
-    answer.pipe(res);
+    passOn(answer, res);
     exchange.onAnswer?.(answer);
     // A stream's client learns at once that its request is being answered; what came with the head leaves along with it.
-    if (headers['content-length'] === undefined) setImmediate(() => flushUnsent(res, answer));
+    if (headers['content-length'] === undefined) setImmediate(flushUnsent, res, answer);
   });
 
   proxy.on('error', (error, req, res) => {
@@ -189,12 +178,12 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
   };
 
   const forward = (req: IncomingMessage, res: ServerResponse, forwarding: Forwarding) => {
-    // What was read is gone once it is sent: an answer may go on for long after.
+    // An answer may go on for long: what was read is held by nothing that lives as long, closures included.
     const { checked, ...rest } = forwarding;
     const exchange: Exchange = { ...rest, settled: false, retried: false };
     exchanges.set(req, exchange);
     if (checked === undefined) continueIfExpected(req, res);
-    res.once('close', () => {
+    res.on('close', () => {
       exchange.settled = true;
       // Ollama stops generating when its client is gone; without this it never learns (P1, P2).
       if (!res.writableFinished || !req.complete) exchange.upstream?.destroy();
@@ -202,7 +191,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       if (exchange.upstream?.writableFinished === false) exchange.upstream.destroy();
       discardRest(req);
     });
-    req.url = forwarding.path;
+    req.url = exchange.path;
     req.headers = upstreamHeaders(req.headers);
     if (checked !== undefined) {
       delete req.headers['transfer-encoding'];
@@ -215,7 +204,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       exchange.settled = true;
       exchange.upstream?.destroy();
       if (res.headersSent) res.destroy();
-      else refuse(res, 'body-too-large', forwarding.path);
+      else refuse(res, 'body-too-large', exchange.path);
     };
     if (req.method === 'DELETE' && req.headers['transfer-encoding'] !== undefined) {
       readAll(req, maxBufferedBytes, tooLarge, (body) => {
@@ -227,7 +216,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
     }
     if (req.method === 'POST' && req.headers['transfer-encoding'] === undefined) req.headers['content-length'] ??= '0';
     send(req, res, req.readableEnded ? readableOf([]) : undefined);
-    if (forwarding.body !== 'none') watchBodySize(req, forwarding.maxBodyBytes, tooLarge);
+    if (exchange.body !== 'none') watchBodySize(req, exchange.maxBodyBytes, tooLarge);
   };
 
   return Object.assign(forward, { agent, close: () => agent.destroy() });
@@ -240,11 +229,16 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
 function limitWaiting(upstream: ClientRequest, config: ForwardConfig, connected: 'connect' | 'secureConnect'): void {
   const giveUp = () =>
     upstream.destroy(Object.assign(new Error('Ollama did not answer in time'), { code: 'ETIMEDOUT' }));
-  upstream.setTimeout(config.upstreamIdleTimeoutMs, giveUp);
+  upstream.setTimeout(config.upstreamIdleTimeoutMs);
+  upstream.on('timeout', giveUp);
   if (upstream.socket?.connecting) {
     const timer = setTimeout(giveUp, config.upstreamConnectTimeoutMs);
-    upstream.socket.once(connected, () => clearTimeout(timer));
-    upstream.once('close', () => clearTimeout(timer));
+    const stop = () => {
+      clearTimeout(timer);
+      upstream.off('close', stop);
+    };
+    upstream.socket.once(connected, stop);
+    upstream.on('close', stop);
   }
 }
 
@@ -262,23 +256,44 @@ function flushUnsent(res: ServerResponse, answer: IncomingMessage): void {
   if (!answer.readableDidRead && !res.writableEnded && !res.destroyed) res.flushHeaders();
 }
 
-/** What is in memory, as far as http-proxy takes it for a stream: a real one would cost as much as the rest of a request. */
+/**
+ * What is in memory, as far as http-proxy takes it for a stream: a real one would cost as much as the rest of a request.
+ * It can be piped once; http-proxy holds on to it for as long as the answer goes on.
+ */
 function readableOf(parts: readonly Buffer[]): Readable {
+  let unsent = parts;
   const pipe = (to: ClientRequest) => {
-    for (const part of parts.slice(0, -1)) to.write(part);
-    return to.end(parts.at(-1));
+    const last = unsent.at(-1);
+    for (const part of unsent.slice(0, -1)) to.write(part);
+    unsent = [];
+    return to.end(last);
   };
   return { pipe } as unknown as Readable;
 }
 
-/** The body of an answer after `rewrite`; undefined for an answer to HEAD. Rejects when either fails. */
-async function rewritten(
-  { method }: IncomingMessage,
+/** Whatever ends the answer before its end ends what its client gets of it. */
+function passOn(answer: IncomingMessage, res: ServerResponse): void {
+  answer.on('error', () => res.destroy());
+  answer.on('close', () => {
+    if (!answer.complete) res.destroy();
+  });
+  answer.pipe(res);
+}
+
+/** Answers with what `rewrite` makes of an answer of status 200. Rejects when either fails. */
+async function answerRewritten(
   answer: IncomingMessage,
+  { method }: IncomingMessage,
+  res: ServerResponse,
+  headers: OutgoingHttpHeaders,
   rewrite: (body: Buffer) => Buffer,
-): Promise<Buffer | undefined> {
-  const body = await readBytes(answer, maxListBytes);
-  return method === 'HEAD' ? undefined : rewrite(body);
+): Promise<void> {
+  const read = await readBytes(answer, maxListBytes);
+  const body = method === 'HEAD' ? undefined : rewrite(read);
+  if (res.headersSent || res.destroyed) return;
+  if (body === undefined) delete headers['content-length'];
+  else headers['content-length'] = String(body.length);
+  res.writeHead(200, headers).end(body);
 }
 
 function readAll(req: IncomingMessage, maxBytes: number, onTooLarge: () => void, onEnd: (body: Buffer) => void): void {

@@ -4,6 +4,8 @@ import type { TokenCount } from './tokenCounter.ts';
 /** What a model is thought to write in a second while nobody counts: a fast one on a good GPU. */
 const tokensPerSecond = 100;
 
+const milliseconds = () => performance.now();
+
 /** What a charge goes by. */
 export interface ChargePorts {
   /** Told once, when the request is over, what it used. */
@@ -30,7 +32,7 @@ export class Charge {
   #wasAnswered: boolean | undefined;
   #isSettled = false;
 
-  constructor({ onSettled, now = () => performance.now() }: ChargePorts) {
+  constructor({ onSettled, now = milliseconds }: ChargePorts) {
     this.#onSettled = onSettled;
     this.#now = now;
   }

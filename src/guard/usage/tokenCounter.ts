@@ -300,10 +300,10 @@ export function watchTokens(
     if (generates) onTokens(counter.tokens);
   });
   const tell = (count: TokenCount) => onEnd(generates ? count : { ...count, output: 0 });
-  const cut = () => tell(counter.end(false));
-  answer.once('close', cut);
-  answer.once('end', () => {
-    answer.off('close', cut);
+  answer.on('close', () => {
+    if (!answer.readableEnded) tell(counter.end(false));
+  });
+  answer.on('end', () => {
     const count = counter.end();
     if (generates) onTokens(counter.tokens);
     tell(count);

@@ -8,34 +8,92 @@ const maxDone = 50;
 /** A snapshot names no more requests under way, nor users who are connected, than a person would look through. */
 const maxShown = 500;
 
-/** A request under way as it is tracked; what is learnt of it on its way is added. */
-interface Tracked extends ActiveRequest {
-  model?: string;
-  tokens: number;
-  position: (() => number) | undefined;
-  stopped: boolean;
-  readonly res: ServerResponse;
-  /** By `performance.now()`. */
-  readonly beganAt: number;
-}
-
 /** What is known of a request when it begins. */
 export type NewRequest = Pick<ActiveRequest, 'user' | 'method' | 'path' | 'address'>;
 
-/** A request under way, for whoever watches it. */
-export interface RequestTrack {
-  sawModel(model: string): void;
-  sawTokens(tokens: number): void;
+/** A request under way: what is learnt of it on its way is told to it. */
+export class RequestTrack {
+  readonly res: ServerResponse;
+  readonly #id: number;
+  readonly #request: NewRequest;
+  readonly #startedAt = Date.now();
+  /** By `performance.now()`. */
+  readonly #beganAt = performance.now();
+  readonly #onChange: () => void;
+  #model: string | undefined;
+  #tokens = 0;
+  #position: (() => number) | undefined;
+  #isStopped = false;
+
+  constructor(id: number, res: ServerResponse, request: NewRequest, onChange: () => void) {
+    this.#id = id;
+    this.res = res;
+    this.#request = request;
+    this.#onChange = onChange;
+  }
+
+  sawModel(model: string): void {
+    // A client names it as it likes: nothing in it may reach beyond its place in a row.
+    this.#model = oneLine(model);
+    this.#onChange();
+  }
+
+  sawTokens(tokens: number): void {
+    if (this.#tokens === tokens) return;
+    this.#tokens = tokens;
+    this.#onChange();
+  }
+
   /** It waits for its turn. @param position its place, asked for when it is shown; 0 when it is not waiting any more. */
-  waits(position: () => number): void;
+  waits(position: () => number): void {
+    this.#position = position;
+    this.#onChange();
+  }
+
   /** Its turn has come. */
-  runs(): void;
+  runs(): void {
+    if (this.#position === undefined) return;
+    this.#position = undefined;
+    this.#onChange();
+  }
+
+  /** Somebody ends it. */
+  stop(): void {
+    this.#isStopped = true;
+    // Not the response itself: one that waits behind another on its connection would close only when its turn came.
+    this.res.req.socket.destroy();
+  }
+
+  get active(): ActiveRequest {
+    const waiting = this.#position?.() ?? 0;
+    return {
+      id: this.#id,
+      ...this.#request,
+      startedAt: this.#startedAt,
+      ...(this.#model !== undefined && { model: this.#model }),
+      tokens: this.#tokens,
+      ...(waiting > 0 && { waiting }),
+    };
+  }
+
+  /** It is over: what is kept of it. */
+  end(): DoneRequest {
+    this.#position = undefined;
+    const { writableEnded, statusCode } = this.res;
+    const ended = writableEnded ? 'complete' : 'cut';
+    return {
+      ...this.active,
+      status: statusCode,
+      milliseconds: Math.round(performance.now() - this.#beganAt),
+      outcome: this.#isStopped ? 'stopped' : ended,
+    };
+  }
 }
 
 /** Keeps what goes on in a guard: requests under way, the last ones that are over, and who holds connections. */
 export class ActivityTracker {
   readonly #onChange: () => void;
-  readonly #active = new Map<number, Tracked>();
+  readonly #active = new Map<number, RequestTrack>();
   /** Oldest first. */
   readonly #done: DoneRequest[] = [];
   /** Connections whose last request was signed in, and whose they are. */
@@ -50,50 +108,19 @@ export class ActivityTracker {
   /** A request is on its way from here until its response closes. */
   begin(res: ServerResponse, request: NewRequest): RequestTrack {
     this.#lastId += 1;
-    const tracked: Tracked = {
-      id: this.#lastId,
-      ...request,
-      startedAt: Date.now(),
-      tokens: 0,
-      position: undefined,
-      stopped: false,
-      res,
-      beganAt: performance.now(),
-    };
-    this.#active.set(tracked.id, tracked);
-    res.once('close', () => this.#end(tracked));
+    const id = this.#lastId;
+    const track = new RequestTrack(id, res, request, this.#onChange);
+    this.#active.set(id, track);
+    res.on('close', () => this.#end(id, track));
     this.#onChange();
-    return {
-      sawModel: (model) => {
-        // A client names it as it likes: nothing in it may reach beyond its place in a row.
-        tracked.model = oneLine(model);
-        this.#onChange();
-      },
-      sawTokens: (tokens) => {
-        if (tracked.tokens === tokens) return;
-        tracked.tokens = tokens;
-        this.#onChange();
-      },
-      waits: (position) => {
-        tracked.position = position;
-        this.#onChange();
-      },
-      runs: () => {
-        if (tracked.position === undefined) return;
-        tracked.position = undefined;
-        this.#onChange();
-      },
-    };
+    return track;
   }
 
   /** Ends a request under way; false when there is none of this id. */
   stop(id: number): boolean {
-    const tracked = this.#active.get(id);
-    if (tracked === undefined) return false;
-    tracked.stopped = true;
-    // Not the response itself: one that waits behind another on its connection would close only when its turn came.
-    tracked.res.req.socket.destroy();
-    return true;
+    const track = this.#active.get(id);
+    track?.stop();
+    return track !== undefined;
   }
 
   /** The last request on this connection was this user's. */
@@ -109,7 +136,7 @@ export class ActivityTracker {
   }
 
   snapshot(): Activity {
-    const active = [...this.#active.values()].slice(0, maxShown).map(activeRequest);
+    const active = [...this.#active.values()].slice(0, maxShown).map((track) => track.active);
     return { active, done: this.#done.toReversed(), connected: this.#connected() };
   }
 
@@ -123,29 +150,10 @@ export class ActivityTracker {
     return [...byUser.values()];
   }
 
-  #end(tracked: Tracked): void {
-    this.#active.delete(tracked.id);
-    tracked.position = undefined;
-    const { res, stopped, beganAt } = tracked;
-    const ended = res.writableEnded ? 'complete' : 'cut';
-    this.#done.push({
-      ...activeRequest(tracked),
-      status: res.statusCode,
-      milliseconds: Math.round(performance.now() - beganAt),
-      outcome: stopped ? 'stopped' : ended,
-    });
+  #end(id: number, track: RequestTrack): void {
+    this.#active.delete(id);
+    this.#done.push(track.end());
     if (this.#done.length > maxDone) this.#done.shift();
     this.#onChange();
   }
-}
-
-function activeRequest({
-  res: _res,
-  beganAt: _beganAt,
-  stopped: _stopped,
-  position,
-  ...request
-}: Tracked): ActiveRequest {
-  const waiting = position?.() ?? 0;
-  return waiting > 0 ? { ...request, waiting } : request;
 }

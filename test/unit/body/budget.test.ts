@@ -58,20 +58,20 @@ test('it never holds more than it may, and nothing when all is given back', () =
   fc.assert(
     fc.property(steps, (all) => {
       const budget = new BodyBudget(limits);
-      const holds = Array.from({ length: 6 }, (_, i) => ({ taken: 0, ...budget.hold(`user${i % 3}`) }));
+      const holds = Array.from({ length: 6 }, (_, i) => ({ taken: 0, hold: budget.hold(`user${i % 3}`) }));
       const most = limits.reserve.perHolder + limits.total / 2;
       for (const [i, bytes] of all) {
-        const hold = holds[i];
-        assert.ok(hold !== undefined);
+        const one = holds[i];
+        assert.ok(one !== undefined);
         if (bytes === null) {
-          hold.release();
-          hold.taken = 0;
-        } else if (hold.take(bytes)) hold.taken += bytes;
+          one.hold.release();
+          one.taken = 0;
+        } else if (one.hold.take(bytes)) one.taken += bytes;
         const sums = [0, 1, 2].map((user) => (holds[user]?.taken ?? 0) + (holds[user + 3]?.taken ?? 0));
         assert.ok(Math.max(...sums) <= most);
         assert.ok(sums.reduce((a, b) => a + b, 0) <= limits.total + limits.reserve.total);
       }
-      for (const hold of holds) hold.release();
+      for (const { hold } of holds) hold.release();
       assert.equal(budget.hold('anna').take(most), true);
     }),
   );
