@@ -1,18 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Admission } from './admission/admission.ts';
-import { type QueueViewer, queueView } from './admission/queueView.ts';
+import { type QueueView, type QueueViewer, queueView } from './admission/queueView.ts';
 import { watchReader } from './admission/slowReader.ts';
 import { type RefusalCode, type RefusalDetails, refuse } from './answers.ts';
 import { type Checked, Checks, needsChecks, type Sending } from './checks.ts';
 import type { GuardConfig } from './config.ts';
 import { plainAddress } from './entry/address.ts';
-import { bodyProblem, hasBody } from './entry/body.ts';
+import { bodyProblem } from './entry/body.ts';
 import { framingProblem } from './entry/framing.ts';
 import { createHostRule, hostOf } from './entry/host.ts';
 import { staysEncrypted, strictTransport } from './entry/hsts.ts';
 import { isEncrypted, staysOnThisComputer } from './entry/listener.ts';
-import { allowOrigin, answerPreflight, isForeignPage, isPreflight } from './entry/origin.ts';
+import { allowOrigin, isForeignPage } from './entry/origin.ts';
 import { pipelineProblem } from './entry/pipelining.ts';
 import { canonicalPath } from './entry/target.ts';
 import { httpsAddress } from './entry/toHttps.ts';
@@ -23,7 +23,8 @@ import type { User } from './identity/users.ts';
 import type { JoinPages } from './join/joinPages.ts';
 import { isForJoinPage } from './join/origin.ts';
 import { methodsOf, sendPage } from './join/pages.ts';
-import { type PublicAnswer, publicAnswer, queueMethods, queuePath } from './ownPaths.ts';
+import { answerOwn, answerQueue, ownAnswer } from './ownAnswers.ts';
+import { queuePath } from './ownPaths.ts';
 import type { ListedModel } from './policy/lists.ts';
 import { judgeModel } from './policy/models.ts';
 import { accessOf, decideRoute, type Policy } from './policy/policy.ts';
@@ -161,9 +162,11 @@ export class Gate {
     if (isEncrypted(req.socket) && staysEncrypted(this.#ports.tls(), req.headers.host)) {
       res.setHeader('strict-transport-security', strictTransport);
     }
-    const own = isPreflight(req) ? 'preflight' : publicAnswer(req.method ?? '', request.path);
+    const own = ownAnswer(req, request.path);
     if (own !== undefined) {
-      this.#answerOwn(request, own);
+      const not = answerOwn(req, res, own);
+      if (not === undefined) request.isQuiet = true;
+      else this.#refuse(request, not.refusal, not.details);
       return;
     }
     const methods = methodsOf(request.path);
@@ -212,22 +215,6 @@ export class Gate {
     return tls.mode === 'off' || isEncrypted(socket) || (plainOnLoopback && staysOnThisComputer(socket));
   }
 
-  /** Preflights, the CLI's heartbeat and the guard's own health: answered here, to everyone, and without a body. */
-  #answerOwn(request: Request, own: PublicAnswer | 'preflight'): void {
-    const { req, res } = request;
-    if (hasBody(req)) {
-      this.#refuse(request, 'unexpected-body', { close: true });
-      return;
-    }
-    request.isQuiet = true;
-    if (own === 'preflight') {
-      answerPreflight(req, res);
-      return;
-    }
-    const { type, body } = publicAnswers[own];
-    sendOwn(res, type, body);
-  }
-
   /** The pages on which an invite is exchanged for an API key. */
   async #answerJoin(request: Request, methods: string): Promise<void> {
     const { req, res, path, address } = request;
@@ -262,7 +249,9 @@ export class Gate {
     }
     const access = accessOf(this.#policy, user);
     if (path === queuePath) {
-      this.#answerQueue(request, { userId: user.id, seesAll: access.can.includes('manage') });
+      const viewer = { userId: user.id, seesAll: access.can.includes('manage') };
+      const not = answerQueue(req, res, () => this.#queueFor(viewer));
+      if (not !== undefined) this.#refuse(request, not.refusal, not.details);
       return;
     }
     const decision = decideRoute(access.can, req.method ?? '', path);
@@ -300,19 +289,9 @@ export class Gate {
     checking.then(pass).catch((error: unknown) => this.#fail(request, error));
   }
 
-  #answerQueue(request: Request, viewer: Omit<QueueViewer, 'now'>): void {
-    const { req, res } = request;
-    if (!queueMethods.includes(req.method ?? '')) {
-      this.#refuse(request, 'method-not-allowed', { allow: queueMethods.join(', ') });
-      return;
-    }
-    if (hasBody(req)) {
-      this.#refuse(request, 'unexpected-body', { close: true });
-      return;
-    }
+  #queueFor(viewer: Omit<QueueViewer, 'now'>): QueueView {
     const queue = this.#admission.queue(viewer.seesAll ? undefined : viewer.userId);
-    const view = queueView(queue, { ...viewer, now: Date.now() });
-    sendOwn(res, 'application/json; charset=utf-8', JSON.stringify(view));
+    return queueView(queue, { ...viewer, now: Date.now() });
   }
 
   /** Under way from here until the answer is over. */
@@ -403,12 +382,6 @@ export class Gate {
 /** Refusals after which nothing on the same connection can be trusted, or be of use. */
 const endsConnection: ReadonlySet<RefusalCode> = new Set(['bad-request', 'pipelined', 'plain-http', 'request-timeout']);
 
-/** The texts of both are public. */
-const publicAnswers: Readonly<Record<PublicAnswer, { readonly type: string; readonly body: string }>> = {
-  heartbeat: { type: 'text/plain; charset=utf-8', body: '' },
-  health: { type: 'application/json; charset=utf-8', body: '{"status":"ok"}' },
-};
-
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function isKnown(path: string): boolean {
@@ -432,12 +405,4 @@ interface Request {
   hasBegun: boolean;
   /** Told when one is over that may have given models other names. */
   onChanged: (() => void) | undefined;
-}
-
-/** Answers with something of the guard's own. */
-function sendOwn(res: ServerResponse, type: string, body: string): void {
-  res.setHeader('content-type', type);
-  res.setHeader('cache-control', 'no-store');
-  res.setHeader('content-length', Buffer.byteLength(body));
-  res.end(body);
 }

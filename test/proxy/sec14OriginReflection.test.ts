@@ -102,3 +102,23 @@ test('SEC-14: the guard answers preflights itself, for configured origins alone'
   assert.equal(plain.status, 401, 'an OPTIONS that is no preflight is a request like any other');
   assert.equal(upstream.connections, 0);
 });
+
+test('a page of a configured origin reads the limits and clamps of its answers', async (t) => {
+  const clamps = { outputTokens: 5 };
+  const roles = { member: { clamps, limits: { requestsPerMinute: 9, tokensPerDay: 1_000_000 } } };
+  const guard = await startGuard(t, await startFakeOllama(t), { config: { ...config, policy: { roles } } });
+  const body = '{"model":"demo","prompt":"hi","options":{"num_predict":50}}';
+  const { headers } = await guard.call({
+    method: 'POST',
+    path: '/api/generate',
+    headers: { ...good, origin: allowed },
+    body,
+  });
+  const told = Object.keys(headers).filter((name) => /^(ratelimit|ollama-guard)-/.test(name));
+  assert.equal(told.length, 5);
+  const readable = headers['access-control-expose-headers']?.split(', ') ?? [];
+  assert.deepEqual(
+    told.filter((name) => !readable.includes(name)),
+    [],
+  );
+});

@@ -3,6 +3,16 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 /** Request headers a page of a configured origin may send: what SDKs send from a browser, and nothing else. */
 const requestHeader = /^(accept|authorization|content-type|user-agent|x-api-key|(anthropic|x-stainless)-[a-z-]{1,64})$/;
 
+/** Beside what every page may read of an answer: the guard's own words on limits. */
+const readableHeaders = [
+  'retry-after',
+  'ratelimit-limit',
+  'ratelimit-remaining',
+  'ratelimit-reset',
+  'ratelimit-policy',
+  'ollama-guard-clamped',
+].join(', ');
+
 /** `Sec-Fetch-Site` values that say no other site is behind the request. */
 const ownSites: ReadonlySet<string | undefined> = new Set([undefined, 'none', 'same-origin']);
 
@@ -47,6 +57,6 @@ export function answerPreflight(req: IncomingMessage, res: ServerResponse): void
 export function allowOrigin(req: IncomingMessage, res: ServerResponse): void {
   if (req.headers.origin === undefined) return;
   res.setHeader('access-control-allow-origin', req.headers.origin);
-  res.setHeader('access-control-expose-headers', 'retry-after');
+  res.setHeader('access-control-expose-headers', readableHeaders);
   res.setHeader('vary', 'origin');
 }
