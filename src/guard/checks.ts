@@ -123,6 +123,8 @@ export class Checks {
     const outcome = checkBody(access, route, path, read, this.#isRemote);
     if ('refusal' in outcome) return refuse(outcome.refusal, outcome.limit);
     const { body, model, clamped } = outcome;
+    // One that begins now would never be over.
+    if (res.destroyed) return undefined;
     const track = begin();
     if (model !== undefined) track.sawModel(model);
     if (permit === undefined) return { send: { track, checked: body, clamped } };

@@ -13,7 +13,7 @@ import { createHostRule, hostOf } from './entry/host.ts';
 import { staysEncrypted, strictTransport } from './entry/hsts.ts';
 import { isEncrypted, staysOnThisComputer } from './entry/listener.ts';
 import { allowOrigin, isForeignPage } from './entry/origin.ts';
-import { pipelineProblem } from './entry/pipelining.ts';
+import { closeWithConnection, pipelineProblem } from './entry/pipelining.ts';
 import { canonicalPath } from './entry/target.ts';
 import { httpsAddress } from './entry/toHttps.ts';
 import { createForward, type Forward } from './forward/forward.ts';
@@ -147,6 +147,7 @@ export class Gate {
     req.on('error', () => res.destroy());
     res.on('error', () => res.destroy());
     res.on('close', () => this.#over(request));
+    closeWithConnection(req, res);
 
     const problem = this.#entryProblem(req, path) ?? pipelineProblem(req, res);
     const elsewhere = problem === 'plain-http' ? httpsAddress(req, request.path) : undefined;

@@ -17,6 +17,24 @@ export async function afterEarlierAnswers(res: ServerResponse): Promise<void> {
 }
 
 /**
+ * Closes a response that waits behind another when their connection is over. Node before 24 does not, though whatever a
+ * request holds is given back at that event: https://github.com/nodejs/node/issues/39988. To be called once a request.
+ */
+export function closeWithConnection({ socket }: IncomingMessage, res: ServerResponse): void {
+  if (res.socket !== null) return;
+  // Where Node does it, Node comes first.
+  const close = () =>
+    setImmediate(() => {
+      if (res.closed) return;
+      res.destroy();
+      res.emit('close');
+    });
+  const settle = () => void socket.off('close', close);
+  socket.on('close', close);
+  res.once('socket', settle).once('close', settle);
+}
+
+/**
  * Each pipelined request would take a connection to the other side, so a client connection may not hold many. To be
  * asked once a request.
  */
