@@ -106,9 +106,9 @@ async function measure(bench: Bench): Promise<Measurement> {
     for (const contender of names) await load(contender, quick ? 1 : 3);
     const samples = await alternate(
       bench,
-      quick ? 1 : 5,
+      quick ? 1 : 15,
       names,
-      (contender) => load(contender, quick ? 1 : 3),
+      (contender) => load(contender, 1),
       ({ each }) => `${number(each)} µs`,
     );
     const times = (contender: Contender): number[] => column(samples, contender, ({ each }) => each);

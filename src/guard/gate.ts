@@ -317,7 +317,7 @@ export class Gate {
       body: route.body,
       ...(headers && { headers }),
       onAnswer: (answer) => {
-        watchTokens(path, answer, (tokens) => track.sawTokens(tokens), permit?.charge.answering());
+        watchTokens(path, answer, track, permit?.charge.answering());
         if (permit !== undefined) watchReader(answer, readerPatienceMs, () => permit.yield());
       },
     });

@@ -45,6 +45,12 @@ const streamed = /^(application\/x-ndjson|text\/event-stream)\b/;
 /** Ollama's own numbers are in the last record, at its end; an answer that is one JSON ends with them. */
 const tailBytes = 4_096;
 
+/**
+ * So many chunks are read at once, unless they are large or somebody asks: a record comes every few milliseconds at best,
+ * and code that ran so long ago is slow again.
+ */
+const unreadChunks = 8;
+
 /** Tokens of a request that is over; left out what Ollama did not say, so that an estimate has to do. */
 export interface TokenCount extends AnswerUsage {
   /** Of a stream that was cut: milliseconds since something came, in which a tool call may have been written. */
@@ -73,6 +79,9 @@ export class TokenCounter {
   #told: AnswerUsage | undefined;
   /** Whether it may say that in what comes next. */
   #mayTell: boolean;
+  /** What came and was not read yet, and what it keeps in memory. */
+  readonly #unread: Buffer[] = [];
+  #unreadBytes = 0;
   #tail: Buffer = nothing;
   #filled = 0;
   #seenAt: number | undefined;
@@ -91,19 +100,16 @@ export class TokenCounter {
   /** As many as there seem to be so far; after `end` Ollama's own number, if there was one. */
   get tokens(): number {
     if (this.#counted !== undefined) return this.#counted;
+    this.#readAll();
     const line = this.#form === undefined || this.#isLikely ? 0 : this.#lineBeyond(this.#form);
     return this.#records + Math.floor((this.#beyond + line) / bytesPerToken);
   }
 
   write(chunk: Buffer): void {
-    if (this.#form !== undefined) {
-      this.#seenAt = this.#now();
-      this.#count(chunk, this.#form);
-    } else if (this.#mayTell && this.#filled + chunk.length > tailBytes) {
-      this.#readWithin(chunk);
-    }
-    this.#keepTail(chunk);
-    if (this.#mayTell && this.#form !== undefined) this.#readOpening();
+    if (this.#form !== undefined) this.#seenAt = this.#now();
+    this.#unread.push(chunk);
+    this.#unreadBytes += chunk.buffer.byteLength;
+    if (this.#unread.length === unreadChunks || this.#unreadBytes > tailBytes) this.#readAll();
   }
 
   /**
@@ -112,6 +118,7 @@ export class TokenCounter {
    * @param whole whether the answer came to its end.
    */
   end(whole = true): TokenCount {
+    this.#readAll();
     const isStream = this.#form !== undefined;
     const usage = isStream ? this.#usageOfLines(whole) : { ...(whole && this.#usageAtEnd()), ...this.#told };
     const { prompt = this.#told?.prompt, output = isStream ? this.tokens : undefined } = usage;
@@ -121,6 +128,19 @@ export class TokenCounter {
     if (output !== undefined) count.output = output;
     if (!whole && usage.output === undefined && this.#seenAt !== undefined) count.silentMs = this.#now() - this.#seenAt;
     return count;
+  }
+
+  #readAll(): void {
+    for (const chunk of this.#unread) this.#read(chunk);
+    this.#unread.length = 0;
+    this.#unreadBytes = 0;
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#form !== undefined) this.#count(chunk, this.#form);
+    else if (this.#mayTell && this.#filled + chunk.length > tailBytes) this.#readWithin(chunk);
+    this.#keepTail(chunk);
+    if (this.#mayTell && this.#form !== undefined) this.#readOpening();
   }
 
   #usageAtEnd(): AnswerUsage {
@@ -277,15 +297,23 @@ function untoldCount(path: string, status: number): TokenCount {
   return (status === 200 && untold[path]) || free;
 }
 
+/** Whoever is told how an answer gets on. */
+export interface TokenWatcher {
+  /** Where its tokens so far can be asked for. */
+  counts(tokens: () => number): void;
+  /** There may be more of them. */
+  progresses(): void;
+}
+
 /**
- * Calls back with the tokens of an answer as they come, on paths that generate, and with those of the request once it is
- * over: whole, or as far as it had come when it was cut. An answer that is no model's, such as an error, is over at once.
- * Call it when the answer's reader is attached.
+ * Counts the tokens of an answer as they come, on paths that generate, and calls back with those of the request once it
+ * is over: whole, or as far as it had come when it was cut. An answer that is no model's, such as an error, is over at
+ * once. Call it when the answer's reader is attached.
  */
 export function watchTokens(
   path: string,
   answer: IncomingMessage,
-  onTokens: (tokens: number) => void,
+  watcher: TokenWatcher,
   onEnd: (count: TokenCount) => void = () => {},
 ): void {
   const generates = forms[path] !== undefined;
@@ -295,9 +323,10 @@ export function watchTokens(
     return;
   }
   const counter = new TokenCounter(path, generates && streamed.test(answer.headers['content-type'] ?? ''));
+  if (generates) watcher.counts(() => counter.tokens);
   answer.on('data', (chunk: Buffer) => {
     counter.write(chunk);
-    if (generates) onTokens(counter.tokens);
+    if (generates) watcher.progresses();
   });
   const tell = (count: TokenCount) => onEnd(generates ? count : { ...count, output: 0 });
   answer.on('close', () => {
@@ -305,7 +334,7 @@ export function watchTokens(
   });
   answer.on('end', () => {
     const count = counter.end();
-    if (generates) onTokens(counter.tokens);
+    if (generates) watcher.progresses();
     tell(count);
   });
 }

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { oneLine } from '../share/quote.ts';
 import type { ActiveRequest, Activity, ConnectedUser, DoneRequest } from './activity.ts';
+import type { TokenWatcher } from './tokenCounter.ts';
 
 const maxDone = 50;
 
@@ -12,7 +13,7 @@ const maxShown = 500;
 export type NewRequest = Pick<ActiveRequest, 'user' | 'method' | 'path' | 'address'>;
 
 /** A request under way: what is learnt of it on its way is told to it. */
-export class RequestTrack {
+export class RequestTrack implements TokenWatcher {
   readonly res: ServerResponse;
   readonly #id: number;
   readonly #request: NewRequest;
@@ -21,7 +22,7 @@ export class RequestTrack {
   readonly #beganAt = performance.now();
   readonly #onChange: () => void;
   #model: string | undefined;
-  #tokens = 0;
+  #tokens: (() => number) | undefined;
   #position: (() => number) | undefined;
   #isStopped = false;
 
@@ -38,9 +39,11 @@ export class RequestTrack {
     this.#onChange();
   }
 
-  sawTokens(tokens: number): void {
-    if (this.#tokens === tokens) return;
+  counts(tokens: () => number): void {
     this.#tokens = tokens;
+  }
+
+  progresses(): void {
     this.#onChange();
   }
 
@@ -71,7 +74,7 @@ export class RequestTrack {
       ...this.#request,
       startedAt: this.#startedAt,
       ...(this.#model !== undefined && { model: this.#model }),
-      tokens: this.#tokens,
+      tokens: this.#tokens?.() ?? 0,
       ...(waiting > 0 && { waiting }),
     };
   }

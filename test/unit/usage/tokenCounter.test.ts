@@ -7,7 +7,14 @@ import { type TokenCount, TokenCounter, watchTokens } from '../../../src/guard/u
 import { demoFor, post } from '../demo/support.ts';
 import { inPieces, pieces } from './pieces.ts';
 
-/** What was called back, one number a chunk and one for the end. */
+/** As off a socket: a chunk is not a part of something larger. */
+function asItComes(text: string): Buffer {
+  const chunk = Buffer.allocUnsafeSlow(Buffer.byteLength(text));
+  chunk.write(text);
+  return chunk;
+}
+
+/** The tokens when each chunk had come, and at the end. */
 async function tokensOf(
   path: string,
   type: string,
@@ -17,8 +24,14 @@ async function tokensOf(
   const answer = new PassThrough();
   Object.assign(answer, { statusCode, headers: { 'content-type': type } });
   const tokens: number[] = [];
-  watchTokens(path, answer as unknown as IncomingMessage, (count) => tokens.push(count));
-  for (const chunk of chunks) answer.write(chunk);
+  let read = () => 0;
+  watchTokens(path, answer as unknown as IncomingMessage, {
+    counts: (source) => {
+      read = source;
+    },
+    progresses: () => tokens.push(read()),
+  });
+  for (const chunk of chunks) answer.write(asItComes(chunk));
   answer.end();
   answer.resume();
   await new Promise((resolve) => answer.once('close', resolve));
@@ -155,11 +168,8 @@ async function countOf(path: string, type: string, chunks: readonly Buffer[], en
   const answer = new PassThrough();
   Object.assign(answer, { statusCode, headers: { 'content-type': type } });
   const counts: TokenCount[] = [];
-  watchTokens(
-    path,
-    answer as unknown as IncomingMessage,
-    () => {},
-    (count) => counts.push(count),
+  watchTokens(path, answer as unknown as IncomingMessage, { counts: () => {}, progresses: () => {} }, (count) =>
+    counts.push(count),
   );
   answer.resume();
   for (const chunk of chunks) answer.write(chunk);
@@ -551,4 +561,40 @@ test('a stream that is cut tells how long nothing had come', () => {
   assert.deepEqual(counted('whole', token, token), { output: 2 });
   assert.deepEqual(counted('cut', token, '{"prompt_eval_count":3,"eval_count":5}\n'), { prompt: 3, output: 5 });
   assert.deepEqual(counted('cut'), { output: 0 });
+});
+
+test('whenever its tokens are asked for, a stream comes to the same', async (t) => {
+  const demo = await demoFor(t, { tokens: 30 });
+  const messages = [{ role: 'user', content: 'Why is the sky blue?' }];
+  for (const path of ['/api/generate', '/v1/chat/completions', '/v1/messages', '/v1/responses']) {
+    const body = {
+      model: 'demo',
+      prompt: 'Why?',
+      input: 'Why?',
+      messages,
+      max_tokens: 99,
+      stream: true,
+      stream_options: { include_usage: true },
+    };
+    const { text } = await post(demo, path, body);
+    const lines = (text.match(/[^\n]*\n/g) ?? []).map(asItComes);
+    assert.ok(lines.length > 30);
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 20 }), fc.nat(lines.length), (asks, length) => {
+        const [asked, unasked] = [new TokenCounter(path, true), new TokenCounter(path, true)];
+        let last = 0;
+        lines.slice(0, length).forEach((line, i) => {
+          asked.write(line);
+          unasked.write(line);
+          if (asks[i % asks.length] !== true) return;
+          assert.ok(asked.tokens >= last);
+          last = asked.tokens;
+        });
+        const whole = length === lines.length;
+        const { silentMs: _, ...count } = unasked.end(whole);
+        const { silentMs: __, ...other } = asked.end(whole);
+        assert.deepEqual(count, other);
+      }),
+    );
+  }
 });

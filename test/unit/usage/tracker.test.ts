@@ -17,7 +17,7 @@ test('a request is under way until its response closes, with what was learnt of 
   tracker.begin(first, request);
   const track = tracker.begin(second, { ...request, user: 'adam' });
   track.sawModel('llama');
-  track.sawTokens(3);
+  track.counts(() => 3);
   const { active } = tracker.snapshot();
   assert.deepEqual(
     active.map(({ id, user, model, tokens }) => [id, user, model, tokens]),
@@ -140,11 +140,11 @@ test('a change is announced, and what changes nothing is not', () => {
     1,
   );
   assert.equal(
-    announced(() => track.sawTokens(0)),
+    announced(() => track.counts(() => 1)),
     0,
   );
   assert.equal(
-    announced(() => track.sawTokens(1)),
+    announced(() => track.progresses()),
     1,
   );
   assert.equal(
