@@ -32,7 +32,12 @@ it('the tests of unencrypted requests hold over TLS', { skip: without('openssl')
   const { NODE_TEST_CONTEXT: _runner, ...env } = process.env;
   const child = spawn(
     process.execPath,
-    ['--test', '--test-timeout=60000', ...files.map((name) => join(import.meta.dirname, `${name}.test.ts`))],
+    [
+      '--test',
+      '--test-reporter=spec',
+      '--test-timeout=60000',
+      ...files.map((name) => join(import.meta.dirname, `${name}.test.ts`)),
+    ],
     { env: { ...env, [overTlsVariable]: '1' }, stdio: ['ignore', 'pipe', 'ignore'] },
   );
   let out = '';

@@ -212,7 +212,10 @@ function takeRequests(server: Listener, config: GuardConfig, handle: RequestHand
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const res = current.get(socket);
     const answering = res !== undefined && !res.writableFinished;
-    if (!socket.writable || answering || error.code === 'ECONNRESET') socket.destroy();
+    // Node 22 reads on behind an answer that ends its connection; what stands there is not answered.
+    const isLast = res?.writableFinished === true && res.getHeader('connection') === 'close';
+    if (isLast) socket.destroySoon();
+    else if (!socket.writable || answering || error.code === 'ECONNRESET') socket.destroy();
     else socket.end(rawRefusal(parserRefusals[error.code ?? ''] ?? 'bad-request'), () => socket.destroy());
   });
 }
