@@ -8,6 +8,7 @@ import { curlFor } from './curl.ts';
 import { dataUnavailable, openDataFolder } from './dataFolder.ts';
 import { EndpointFile } from './endpointFile.ts';
 import { invite } from './invite.ts';
+import { inviteList, inviteRevoke } from './invites.ts';
 import { join, leave, listJoined } from './join.ts';
 import { JoinedFile } from './joinedFile.ts';
 import type { LogFormat } from './log.ts';
@@ -147,19 +148,27 @@ export function createProgram(terminal: Terminal, version: string): Command {
     });
 
   program
-    .command('invite <name>')
+    .command('invite [name]')
     .description('print a link that gives a teammate an API key, once; makes the user if there is none')
     .option('--role <role>', 'of a new user; member unless given')
     .addOption(
       new Option('--expires <time>', 'the API key stops working after this time, such as 7d').argParser(parseLifetime),
     )
+    .addOption(new Option('--list', 'list the open invites instead').conflicts(['role', 'expires', 'revoke']))
+    .addOption(new Option('--revoke <id>', 'take an open invite back instead').conflicts(['role', 'expires']))
     .addOption(dataOption())
-    .action(async (name: string, options: DataOption & { role?: string; expires?: number }) => {
+    .action(async (name: string | undefined, options: InviteFlags) => {
       const folder = await openDataFolder(options.data);
-      const { role, expires } = options;
+      const ports = { file: new UsersFile(folder), terminal };
+      const { role, expires, list, revoke } = options;
+      if ([name, list, revoke].filter((given) => given !== undefined).length !== 1) {
+        throw new UsageError('Name whom to invite, or write --list or --revoke ID.');
+      }
+      if (list) return inviteList(ports);
+      if (name === undefined) return inviteRevoke(ports, revoke ?? '');
       await demandRole(PolicyFile.in(folder), role);
-      await invite(
-        { file: new UsersFile(folder), terminal },
+      return invite(
+        ports,
         { name, ...(role && { role }), ...(expires && { accessMs: expires }) },
         await new EndpointFile(folder).read(),
       );
@@ -208,6 +217,13 @@ function localPort(listen: Listen | undefined): number | undefined {
   throw new UsageError(
     `A joined endpoint is opened on this computer alone. Write --listen 127.0.0.1:${listen.port} instead.`,
   );
+}
+
+interface InviteFlags extends DataOption {
+  readonly role?: string;
+  readonly expires?: number;
+  readonly list?: true;
+  readonly revoke?: string;
 }
 
 interface ServeFlags extends DataOption, TlsFlags {

@@ -122,6 +122,38 @@ describe('ollama-guard invite', () => {
     assert.match(outcome.err, /alice is disabled/);
   });
 
+  it('lists those that are open, and takes one back', { skip: without('curl') }, async (t) => {
+    const data = await temporaryFolder(t);
+    const invites = (...args: readonly string[]) => ollamaGuard(['invite', ...args, '--data', data]);
+    assert.deepEqual(await invites('--list'), { code: 0, out: '', err: 'There is no open invite.\n' });
+    const url = await serve(t, data);
+    const { code } = parseInviteLink((await invites('bob')).out);
+    await invites('carl');
+    const { out } = await invites('--list');
+    assert.match(out, /^\w{10}\tbob\tuntil [\d-]+ [\d:]+ UTC\n\w{10}\tcarl\tuntil /);
+    const [id = ''] = out.split('\t');
+    assert.ok(!out.includes(code), 'what is listed lets nobody in');
+
+    const revoked = { code: 0, out: '', err: `Revoked invite ${id}. Its link does not work any more.\n` };
+    assert.deepEqual(await invites('--revoke', id), revoked);
+    assert.match((await invites('--list')).out, /^\w{10}\tcarl\t[^\n]*\n$/);
+    const body = JSON.stringify({ code });
+    const type = 'content-type: application/json';
+    const used = await run('curl', ['-s', '-w', '%{http_code}', '-H', type, '-d', body, `${url}/_guard/join`]);
+    assert.match(used.out, /40\d$/);
+    assert.deepEqual(
+      (await usersOf(data)).map(({ keys }) => keys),
+      [0, 0],
+    );
+
+    for (const args of [[], ['bob', '--list'], ['--list', '--revoke', id], ['--revoke', 'nonsense']]) {
+      const outcome = await invites(...args);
+      assert.notEqual(outcome.code, 0, args.join(' '));
+      assert.equal(outcome.out, '');
+      assert.match(outcome.err, /^ollama-guard: \S.*\.\n|^error: /, args.join(' '));
+    }
+  });
+
   it('needs a guard that runs', async (t) => {
     const data = await temporaryFolder(t);
     const says = 'ollama-guard: Start the guard first: ollama-guard serve\n';
