@@ -15,7 +15,8 @@ const folder = mkdtempSync(join(tmpdir(), 'oldest-node-'));
 try {
   installPrograms();
   const install = ['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund'];
-  spawnSync('npm', [...install, `${name}@${major}.${minor}.0`], { stdio: 'inherit' });
+  const { status } = spawnSync('npm', [...install, `${name}@${major}.${minor}.0`], { stdio: 'inherit' });
+  if (status !== 0) throw new Error(`npm cannot install ${name} ${major}.${minor}.0.`);
   const bin = join(folder, 'node_modules', name, 'bin');
   const files = testFiles.filter((file) => !needNewer.test(file));
   process.exitCode = runTests(join(bin, 'node'), files, {

@@ -30,7 +30,7 @@ const byteUnits = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
 /** A size in the largest unit that it is whole in, such as `64 GiB`. */
 export function sizeWords(bytes: number): string {
-  const power = byteUnits.findLastIndex((_unit, i) => bytes % 1024 ** i === 0);
+  const power = bytes === 0 ? 0 : byteUnits.findLastIndex((_unit, i) => bytes % 1024 ** i === 0);
   return `${bytes / 1024 ** power} ${byteUnits[power]}`;
 }
 

@@ -145,6 +145,12 @@ export interface RefusalDetails {
   readonly close?: boolean;
 }
 
+/** Why a request is not answered as it asked for. */
+export interface Refusal {
+  readonly refusal: RefusalCode;
+  readonly details: RefusalDetails;
+}
+
 /**
  * What a caller is told. The ollama command line shows no words of a 401 (`checkError` in api/client.go): where it comes
  * without a scheme in `Authorization`, as it always does itself, and not behind a connector, it gets a refusal that it

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Admission, NotAdmitted, Permit } from './admission/admission.ts';
+import type { Admission, Permit } from './admission/admission.ts';
 import type { Caller } from './admission/types.ts';
-import type { RefusalCode, RefusalDetails } from './answers.ts';
+import type { Refusal, RefusalCode, RefusalDetails } from './answers.ts';
 import { BodyBudget } from './body/budget.ts';
 import { editBody } from './body/edits.ts';
 import { readForm } from './body/form.ts';
@@ -49,7 +49,7 @@ export interface Sending extends Pick<Forwarding, 'checked' | 'rewrite'> {
 }
 
 /** How a request may be sent, or why not; undefined when its client has left. */
-export type Checked = { readonly send: Sending } | NotAdmitted | undefined;
+export type Checked = { readonly send: Sending } | Refusal | undefined;
 
 /** Bodies in memory at once beside small ones, in the largest body that is allowed; one user alone gets half of them. */
 const bodiesInAll = 8;
@@ -162,7 +162,7 @@ export class Checks {
   }
 }
 
-const refused = (refusal: RefusalCode, details: RefusalDetails = {}): NotAdmitted => ({ refusal, details });
+const refused = (refusal: RefusalCode, details: RefusalDetails = {}): Refusal => ({ refusal, details });
 
 /** Whose request it is, for limits and turns. */
 function callerOf({ user, keyId, publicKeyId }: Identity, access: Access): Caller {

@@ -1,14 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { RefusalCode, RefusalDetails } from './answers.ts';
+import type { Refusal } from './answers.ts';
 import { hasBody } from './entry/body.ts';
 import { answerPreflight, isPreflight } from './entry/origin.ts';
 import { type PublicAnswer, publicAnswer, queueMethods } from './ownPaths.ts';
-
-/** Why the guard does not answer what is its own to answer. */
-export interface NotAnswered {
-  readonly refusal: RefusalCode;
-  readonly details: RefusalDetails;
-}
 
 /** What everyone is answered by the guard, signed in or not. */
 type OwnAnswer = PublicAnswer | 'preflight';
@@ -19,7 +13,7 @@ const publicAnswers: Readonly<Record<PublicAnswer, { readonly type: string; read
   health: { type: 'application/json; charset=utf-8', body: '{"status":"ok"}' },
 };
 
-const bodyless: NotAnswered = { refusal: 'unexpected-body', details: { close: true } };
+const bodyless: Refusal = { refusal: 'unexpected-body', details: { close: true } };
 
 /** Preflights, the CLI's heartbeat and the guard's own health; undefined for what is none of them. */
 export function ownAnswer(req: IncomingMessage, path: string): OwnAnswer | undefined {
@@ -27,7 +21,7 @@ export function ownAnswer(req: IncomingMessage, path: string): OwnAnswer | undef
 }
 
 /** Answers, or says why not. */
-export function answerOwn(req: IncomingMessage, res: ServerResponse, own: OwnAnswer): NotAnswered | undefined {
+export function answerOwn(req: IncomingMessage, res: ServerResponse, own: OwnAnswer): Refusal | undefined {
   if (hasBody(req)) return bodyless;
   if (own === 'preflight') answerPreflight(req, res);
   else send(res, publicAnswers[own].type, publicAnswers[own].body);
@@ -35,7 +29,7 @@ export function answerOwn(req: IncomingMessage, res: ServerResponse, own: OwnAns
 }
 
 /** Answers with the queue, or says why not. @param view asked for when it is to be shown. */
-export function answerQueue(req: IncomingMessage, res: ServerResponse, view: () => unknown): NotAnswered | undefined {
+export function answerQueue(req: IncomingMessage, res: ServerResponse, view: () => unknown): Refusal | undefined {
   if (!queueMethods.includes(req.method ?? '')) {
     return { refusal: 'method-not-allowed', details: { allow: queueMethods.join(', ') } };
   }

@@ -1,4 +1,4 @@
-import type { RefusalCode, RefusalDetails } from '../answers.ts';
+import type { Refusal } from '../answers.ts';
 import type { QueuePolicy } from '../policy/policy.ts';
 import { Charge } from '../usage/charge.ts';
 import { FairQueue, type Place, type QueueSnapshot } from './fairQueue.ts';
@@ -7,12 +7,6 @@ import type { BoundedEstimate, Caller, Held } from './types.ts';
 
 /** What one request is thought to answer with when turns are shared out; what it really used is set right afterwards. */
 const expectedOutputTokens = 1_024;
-
-/** Why a request is not sent, or not now. */
-export interface NotAdmitted {
-  readonly refusal: RefusalCode;
-  readonly details: RefusalDetails;
-}
 
 /** Limits and turns, for all requests of a guard that use a model. */
 export class Admission {
@@ -34,15 +28,15 @@ export class Admission {
   }
 
   /** A request begins: within its caller's limits, before a byte of its body is read. */
-  begin(caller: Caller): Permit | NotAdmitted | Promise<Permit | NotAdmitted> {
+  begin(caller: Caller): Permit | Refusal | Promise<Permit | Refusal> {
     const outcome = this.#limiter.begin(caller);
     return outcome instanceof Promise
       ? outcome.then((done) => this.#permit(caller, done))
       : this.#permit(caller, outcome);
   }
 
-  #permit(caller: Caller, outcome: Outcome): Permit | NotAdmitted {
-    return 'held' in outcome ? notAdmitted(outcome.held) : new Permit(caller, outcome.slot, this.#queue);
+  #permit(caller: Caller, outcome: Outcome): Permit | Refusal {
+    return 'held' in outcome ? refusalOf(outcome.held) : new Permit(caller, outcome.slot, this.#queue);
   }
 }
 
@@ -90,14 +84,14 @@ export class Permit {
    * @param onWait called when the turn does not come at once.
    * @returns undefined when the request may be sent, and when its client has left.
    */
-  async turn(estimate: BoundedEstimate, onWait: () => void): Promise<NotAdmitted | undefined> {
+  async turn(estimate: BoundedEstimate, onWait: () => void): Promise<Refusal | undefined> {
     const held = await this.#slot.reserve(estimate.most);
-    if (held !== undefined) return notAdmitted(held);
+    if (held !== undefined) return refusalOf(held);
     // The client left meanwhile: nobody would ever give the place back.
     if (this.#isOver) return undefined;
     const { id: userId, name, priority, weight } = this.#caller;
     const tokens = estimate.prompt + Math.min(estimate.output, expectedOutputTokens);
-    const turn = Promise.withResolvers<NotAdmitted | undefined>();
+    const turn = Promise.withResolvers<Refusal | undefined>();
     const place = this.#queue.enter(
       { userId, name, priority, weight, tokens },
       {
@@ -121,6 +115,6 @@ export class Permit {
   }
 }
 
-function notAdmitted({ refusal, limit, retryAfter, headers }: Held): NotAdmitted {
+function refusalOf({ refusal, limit, retryAfter, headers }: Held): Refusal {
   return { refusal, details: { limit, retryAfter, headers } };
 }

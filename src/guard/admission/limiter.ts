@@ -56,6 +56,7 @@ export class Limiter {
   readonly #counters = new Counters();
   /** Of users and keys with requests under way. */
   readonly #accounts = new Map<string, Account>();
+  readonly #onIdle = ({ key }: Account): void => void this.#accounts.delete(key);
 
   /**
    * A request begins; it waits, or runs, until its slot ends. Answers at once when the caller has no limits by time.
@@ -75,8 +76,6 @@ export class Limiter {
     for (const account of accounts) this.#accounts.set(account.key, account);
     return new Slot(this.#counters, accounts, gauges, this.#onIdle).admit();
   }
-
-  readonly #onIdle = ({ key }: Account): void => void this.#accounts.delete(key);
 
   #owners({ id, limits, keyId, limitsPerKey }: Caller): readonly Owner[] {
     const user = { account: this.#account(`user ${id}`), limits };

@@ -17,7 +17,7 @@ describe('durationText', () => {
 
 describe('sizeWords', () => {
   it('takes the largest unit that the size is whole in', () => {
-    const sizes = [64 * 1024 ** 3, 1024 ** 4, 1536, 1000, 20 * 1024 ** 2];
-    assert.deepEqual(sizes.map(sizeWords), ['64 GiB', '1 TiB', '1536 bytes', '1000 bytes', '20 MiB']);
+    const sizes = [64 * 1024 ** 3, 1024 ** 4, 1536, 1000, 20 * 1024 ** 2, 0];
+    assert.deepEqual(sizes.map(sizeWords), ['64 GiB', '1 TiB', '1536 bytes', '1000 bytes', '20 MiB', '0 bytes']);
   });
 });
