@@ -14,7 +14,7 @@ export type NewRequest = Pick<ActiveRequest, 'user' | 'method' | 'path' | 'addre
 
 /** A request under way: what is learnt of it on its way is told to it. */
 export class RequestTrack implements TokenWatcher {
-  readonly res: ServerResponse;
+  readonly #res: ServerResponse;
   readonly #id: number;
   readonly #request: NewRequest;
   readonly #startedAt = Date.now();
@@ -28,7 +28,7 @@ export class RequestTrack implements TokenWatcher {
 
   constructor(id: number, res: ServerResponse, request: NewRequest, onChange: () => void) {
     this.#id = id;
-    this.res = res;
+    this.#res = res;
     this.#request = request;
     this.#onChange = onChange;
   }
@@ -64,7 +64,7 @@ export class RequestTrack implements TokenWatcher {
   stop(): void {
     this.#isStopped = true;
     // Not the response itself: one that waits behind another on its connection would close only when its turn came.
-    this.res.req.socket.destroy();
+    this.#res.req.socket.destroy();
   }
 
   get active(): ActiveRequest {
@@ -82,7 +82,7 @@ export class RequestTrack implements TokenWatcher {
   /** It is over: what is kept of it. */
   end(): DoneRequest {
     this.#position = undefined;
-    const { writableEnded, statusCode } = this.res;
+    const { writableEnded, statusCode } = this.#res;
     const ended = writableEnded ? 'complete' : 'cut';
     return {
       ...this.active,
