@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { errorsOfExtensions } from './hostLog.ts';
 import { chromiumPath, nodePath } from './setup.ts';
 import { Workbench } from './workbench.ts';
 
@@ -50,25 +51,6 @@ export const calm: Settings = {
   'workbench.preferredDarkColorTheme': 'Dark Modern',
   'workbench.preferredLightColorTheme': 'Light Modern',
 };
-
-/** Errors that VS Code 1.139 logs about itself when a window reloads; no other extension has a hand in them. */
-const vscodeItself: readonly RegExp[] = [
-  // A built-in extension: the JSON one logs to its channel after that was closed.
-  /\/lib\/vscode\/extensions\//,
-  // A view that was being drawn when its window went: VS Code's own call into that window.
-  /Unable to refresh tree view \S+: Canceled/,
-  // The extension host's connection to a window that was reloaded; its frames are VS Code's alone.
-  /\[error\] Error: write ECONNRESET\n(?![\s\S]*\/dist\/extension)[\s\S]*extensionHostProcess\.js/,
-  // The lock file of the workspace's storage, when the old extension host still holds or just wrote it.
-  /vscode\.lock/,
-  /SyntaxError: Unexpected end of JSON input\n\s+at JSON\.parse \(<anonymous>\)\n\s+at \w+ \(\S+extensionHostProcess\.js/,
-];
-
-/**
- * The extension host's connection to an editor that ended before it: no frame of an extension is in it. Looked over at
- * the end alone.
- */
-const hostOutlivedEditor = /\[error\] Error: read ECONNRESET\n\s+at TCP\.onStreamRead \(node:[^\n]*\)\s*$/;
 
 /** A port nobody listens on at the moment. */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
@@ -230,9 +212,9 @@ export class Editor {
 
   /** The errors in the extension hosts' own logs, where what extensions throw ends up, each with its stack. */
   hostLogErrors(): string[] {
-    return globSync('logs/*/exthost*/remoteexthost.log', { cwd: this.data })
-      .flatMap((name) => readFileSync(path.join(this.data, name), 'utf8').split(/\n(?=\d{4}-\d\d-\d\d )/))
-      .filter((entry) => entry.includes('[error]') && !vscodeItself.some((noise) => noise.test(entry)));
+    return globSync('logs/*/exthost*/remoteexthost.log', { cwd: this.data }).flatMap((name) =>
+      errorsOfExtensions(readFileSync(path.join(this.data, name), 'utf8')),
+    );
   }
 
   /** A file in the folder that the editor gives an extension for its global storage. */
@@ -419,7 +401,7 @@ export class EditorWindow {
     await sleep(1_500);
     await this.#browser.close();
     await this.editor.end();
-    const errors = this.takeHostErrors().filter((entry) => !hostOutlivedEditor.test(entry));
+    const errors = this.takeHostErrors();
     await this.editor.stop();
     return errors;
   }

@@ -4,7 +4,7 @@ import { type EditorWindow, until } from './editor.ts';
 
 /** What the probe wrote down about one thing it did. */
 interface ProbeRecord {
-  readonly did: 'get' | 'tick' | 'block' | 'folder';
+  readonly did: 'get' | 'tick' | 'block' | 'lose' | 'folder';
   readonly url?: string;
   readonly status?: number;
   readonly port?: number;
@@ -33,6 +33,11 @@ export class Probe {
   /** Holds the host's thread for that many milliseconds, that many times, and comes back when that is over. */
   async block(times: number, milliseconds: number): Promise<void> {
     await this.#do('block', 'Block the Host Thread', `${times} ${milliseconds}`);
+  }
+
+  /** Loses two connections on the host's thread that nobody takes care of: a socket's, and one behind a promise. */
+  async loseConnections(): Promise<void> {
+    await this.#do('lose', 'Lose Connections on the Host Thread');
   }
 
   /** The URI of the folder that is open, which VS Code has to take for a virtual one. */

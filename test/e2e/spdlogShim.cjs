@@ -1,4 +1,5 @@
-// Stands in for @vscode/spdlog (a native module, not built here), so that VS Code writes its log files. setup.ts copies it.
+// Stands in for @vscode/spdlog (a native module, not built here), so that VS Code writes its log files, and marks in them
+// what nobody caught. setup.ts copies it.
 const fs = require('node:fs');
 const path = require('node:path');
 
@@ -51,6 +52,16 @@ class Logger {
   flush() {}
 
   drop() {}
+}
+
+// An extension host logs what nobody caught as it logs what VS Code's own listeners heard of. A lost connection has no
+// frames to tell whose it was: only one of an extension ends up here.
+if (process.argv.includes('--type=extensionHost')) {
+  const mark = (error) => {
+    if (error instanceof Error) error.stack += '\n    at nobody who caught it';
+  };
+  process.on('uncaughtExceptionMonitor', mark);
+  process.on('unhandledRejection', mark);
 }
 
 const create = async (_name, file) => new Logger(file);

@@ -56,6 +56,14 @@ describe('the guard thread', () => {
     assert.equal(proxy.asked.length, 1, 'what the guard asks does not');
   });
 
+  it('what nobody catches on the host thread fails a test, also a lost connection, which has no frames', async () => {
+    await probe.loseConnections();
+    const lost: string[] = [];
+    await until('both are in the log', () => lost.push(...guard.window.takeHostErrors()) >= 2);
+    assert.equal(lost.length, 2);
+    for (const error of lost) assert.match(error, /read ECONNRESET/);
+  });
+
   it('streams on while the host thread is blocked', async (test) => {
     const block = 1_000;
     const throughHost = await Stream.open(await probe.tick());

@@ -1,7 +1,9 @@
 // Test only. Its commands run on the extension host's main thread, where every extension's code runs. What they found
 // goes to probe.jsonl in its global storage, a line each, so that a test reads facts rather than notifications.
+const { once } = require('node:events');
 const { appendFileSync, mkdirSync } = require('node:fs');
 const http = require('node:http');
+const { connect, createServer } = require('node:net');
 const path = require('node:path');
 const vscode = require('vscode');
 
@@ -84,6 +86,18 @@ exports.activate = (context) => {
     record({ did: 'block', times });
   };
 
+  // Loses a connection that it does not listen to for errors, and one behind a promise that it does not wait for.
+  const lose = () => {
+    const server = createServer((socket) => socket.once('data', () => socket.resetAndDestroy()));
+    server.listen(0, '127.0.0.1', () => {
+      const [unheard, awaited] = [1, 2].map(() => connect(server.address().port, '127.0.0.1'));
+      once(awaited, 'end');
+      for (const socket of [unheard, awaited]) socket.write('go');
+      record({ did: 'lose' });
+    });
+    context.subscriptions.push({ dispose: () => server.close() });
+  };
+
   // Tells which folder is open. Only there while VS Code takes that for a virtual one.
   const folder = () => record({ did: 'folder', url: vscode.workspace.workspaceFolders?.[0]?.uri.toString() });
 
@@ -93,5 +107,6 @@ exports.activate = (context) => {
     vscode.commands.registerCommand('probe.get', get),
     vscode.commands.registerCommand('probe.tick', tick),
     vscode.commands.registerCommand('probe.block', block),
+    vscode.commands.registerCommand('probe.lose', lose),
   );
 };
