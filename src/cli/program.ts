@@ -95,6 +95,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
         logFormat: options.logFormat,
         terminal,
         vault,
+        dataFolder: folder,
         redeemInvite: (inviteId, key) =>
           file.update((users) => applyEdit(users, { kind: 'redeem-invite', inviteId, key })),
         onListening: async (endpoint, guard) => {

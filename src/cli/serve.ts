@@ -31,6 +31,8 @@ export interface ServeOptions {
   readonly logFormat: LogFormat;
   readonly terminal: Terminal;
   readonly vault: Vault;
+  /** Where what was used of a day's tokens is kept; nowhere unless given. */
+  readonly dataFolder?: string;
   /** Exchanges an invite for an API key in what is stored, and gives the users that come of it. */
   readonly redeemInvite: (inviteId: string, key: ApiKeyRecord) => Promise<readonly User[]>;
   /** Called once the guard listens; what it returns is called when the guard has stopped. */
@@ -50,7 +52,7 @@ export interface ServeOptions {
  * @throws GuardError why it could not start, or why it broke.
  */
 export async function serve(options: ServeOptions): Promise<void> {
-  const { config, users, logFormat, terminal, vault, redeemInvite, onListening } = options;
+  const { config, users, logFormat, terminal, vault, dataFolder, redeemInvite, onListening } = options;
   const broken = Promise.withResolvers<never>();
   broken.promise.catch(() => undefined);
   let tls: EndpointTls | undefined;
@@ -77,6 +79,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     },
     {
       vault,
+      ...(dataFolder !== undefined && { dataFolder }),
       redeemInvite: async (inviteId, key) => host.setUsers(await redeemInvite(inviteId, key)),
     },
   );

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Admission } from './admission/admission.ts';
+import type { Counters } from './admission/counters.ts';
 import { type QueueView, type QueueViewer, queueView } from './admission/queueView.ts';
 import { watchReader } from './admission/slowReader.ts';
 import { type RefusalCode, type RefusalDetails, refuse } from './answers.ts';
@@ -40,6 +41,8 @@ export interface GatePorts {
   readonly config: GuardConfig;
   readonly policy: Policy;
   readonly authenticator: Authenticator;
+  /** What callers with a limit have used. */
+  readonly counters: Counters;
   readonly joinPages: JoinPages;
   readonly reporter: Reporter;
   readonly activity: ActivityTracker;
@@ -78,13 +81,13 @@ export class Gate {
   #stopping = false;
 
   constructor(ports: GatePorts) {
-    const { config, policy, listModels } = ports;
+    const { config, policy, counters, listModels } = ports;
     const { tls, allowedHosts, maxBodyBytes } = config;
     this.#ports = ports;
     this.#config = config;
     this.#policy = policy;
     this.#forward = createForward(config);
-    this.#admission = new Admission(policy.queue);
+    this.#admission = new Admission(policy.queue, counters);
     this.#remoteModels = new RemoteModels({
       read: listModels,
       maxAgeMs: remoteModelsAgeMs,
@@ -123,9 +126,10 @@ export class Gate {
     this.#stopping = true;
   }
 
-  /** Cuts every connection to Ollama. */
-  close(): void {
+  /** Cuts every connection to Ollama. Resolves when all that was used is counted, which may take a moment. */
+  async close(): Promise<void> {
     this.#forward.close();
+    await this.#admission.idle();
   }
 
   /** A request's way: entry, identity, policy, forward. Whatever no step says yes to is refused. */

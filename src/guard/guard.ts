@@ -1,6 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Counters } from './admission/counters.ts';
+import { CountsFile } from './admission/countsFile.ts';
 import { createFailedLogins, type FailedLogins } from './admission/failedLogins.ts';
 import { endpointUrl, type GuardConfig, isLoopback, schemeOf } from './config.ts';
 import { canonicalAddress } from './entry/address.ts';
@@ -32,6 +35,8 @@ export interface GuardOptions {
   readonly onReport: (report: Report) => void;
   /** Where private keys are kept. */
   readonly vault: Vault;
+  /** Where what was used of a day's tokens is kept between starts; nowhere unless given. */
+  readonly dataFolder?: string;
   /** Exchanges an invite for an API key, once and for all; see GuardHostPorts. */
   readonly redeemInvite: (inviteId: string, key: ApiKeyRecord) => Promise<void>;
   /** Called when the certificate, or what stands in the way of a newer one, has changed. */
@@ -47,6 +52,9 @@ const reportIntervalMs = 250;
 /** How often streams are held against what their credential has become, in milliseconds: it may have run out. */
 const expiryCheckMs = 1_000;
 
+/** A guard that stops waits this long until what its last requests used is counted, in milliseconds. */
+const settleMs = 1_000;
+
 /** How long Ollama is waited for to list its models, in milliseconds. */
 const listPatienceMs = 10_000;
 
@@ -60,6 +68,8 @@ export class Guard {
   readonly #inviteDesk: InviteDesk;
   readonly #gate: Gate;
   readonly #reporter: Reporter;
+  readonly #counters = new Counters(() => this.#countsFile?.writeLater());
+  readonly #countsFile: CountsFile | undefined;
   readonly #activity = new ActivityTracker(() => this.#reporter.activityChanged());
   /** What took a connection. */
   readonly #cameBy = new WeakMap<Socket, Listener>();
@@ -71,7 +81,7 @@ export class Guard {
   #stopping = false;
 
   private constructor(options: GuardOptions) {
-    const { config, users, comparePassword, onReport, vault, redeemInvite, onTls, failedLogins } = options;
+    const { config, users, comparePassword, onReport, vault, dataFolder, redeemInvite, onTls, failedLogins } = options;
     this.#config = config;
     const policy = resolvePolicy(config.policy);
     this.#tokens = new TokenVerifier(policy.issuers);
@@ -96,10 +106,19 @@ export class Guard {
     });
     this.#userCount = users.length;
     this.#reporter = new Reporter(onReport, reportIntervalMs);
+    this.#countsFile =
+      dataFolder === undefined
+        ? undefined
+        : new CountsFile({
+            folder: dataFolder,
+            counts: () => this.#counters.kept,
+            onProblem: (message) => this.#reporter.add({ type: 'error', message }),
+          });
     this.#gate = new Gate({
       config,
       policy,
       authenticator: this.#authenticator,
+      counters: this.#counters,
       joinPages,
       reporter: this.#reporter,
       activity: this.#activity,
@@ -121,6 +140,7 @@ export class Guard {
     const { host, port } = options.config;
     demandUser(host, options.users.length);
     const guard = new Guard(options);
+    guard.#counters.restore((await guard.#countsFile?.read()) ?? []);
     await listen(guard.#server, host, port);
     try {
       await guard.#certify(host);
@@ -291,8 +311,9 @@ export class Guard {
     await closed;
     clearTimeout(cutOff);
     await this.#sharing;
-    this.#gate.close();
+    await Promise.race([this.#gate.close(), sleep(settleMs, undefined, { ref: false })]);
     this.#tokens.close();
+    await this.#countsFile?.flush();
     this.#reporter.flush();
   }
 }

@@ -38,6 +38,8 @@ export interface GuardHostListener {
 export interface GuardHostPorts {
   /** Where private keys are kept. */
   readonly vault: Vault;
+  /** Where what was used of a day's tokens is kept between starts; nowhere unless given. */
+  readonly dataFolder?: string;
   /**
    * Exchanges an invite for an API key, once and for all: the users are stored, and `setUsers` was called, when it
    * resolves.
@@ -219,7 +221,7 @@ export class GuardHost {
     const worker = new Worker(guardThreadEntry, {
       name: 'ollama-guard',
       execArgv: [],
-      workerData: { hashPort } satisfies GuardThreadData,
+      workerData: { hashPort, dataFolder: this.#ports.dataFolder } satisfies GuardThreadData,
       transferList: [hashPort],
       resourceLimits: { maxYoungGenerationSizeMb },
     });

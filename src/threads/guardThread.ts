@@ -14,7 +14,7 @@ import {
 
 if (parentPort === null) throw new Error('guardThread runs as a worker');
 
-const { hashPort } = workerData as GuardThreadData;
+const { hashPort, dataFolder } = workerData as GuardThreadData;
 const hashThread = connect<HashThreadFunctions, object>(hashPort, {});
 let guard: Guard | undefined;
 
@@ -35,6 +35,7 @@ const functions: GuardThreadFunctions = {
           if (failed !== undefined) throwFailure(failed);
         },
         onTls: (tls) => void host.onTls(tls),
+        ...(dataFolder !== undefined && { dataFolder }),
       });
       return { url: guard.url, tls: guard.tls };
     } catch (error) {

@@ -55,6 +55,7 @@ export interface HashThreadFunctions {
 /** Handed to the guard thread when it is made. */
 export interface GuardThreadData {
   readonly hashPort: MessagePort;
+  readonly dataFolder: string | undefined;
 }
 
 /** Handed to the hash thread whenever somebody wants to talk to it. */

@@ -118,6 +118,7 @@ export class Group {
       },
       {
         vault: options.vault,
+        dataFolder: options.folder,
         redeemInvite: async (inviteId, key) => {
           if (this.#owning === undefined) throw windowGone();
           await this.#owning.users.edit({ kind: 'redeem-invite', inviteId, key });

@@ -29,6 +29,24 @@ async function until(condition: () => Promise<boolean> | boolean): Promise<void>
 }
 
 describe('ollama-guard serve', () => {
+  it('counts the tokens of a day on after a restart', async (t) => {
+    const demo = await demoFor(t);
+    const data = await temporaryFolder(t);
+    await ollamaGuard(['user', 'add', 'alice', '--no-password', '--tokens-per-day', '1', '--data', data]);
+    const key = (await ollamaGuard(['key', 'add', 'alice', '--data', data])).out.trim();
+    const init = { method: 'POST', headers: { authorization: `Bearer ${key}` } };
+    const body = JSON.stringify({ model: 'demo', prompt: 'hello', stream: false });
+    for (const expected of [[200, 429], [429]]) {
+      const guard = keepRunning(t, ['serve', '--listen', '127.0.0.1:0', '--upstream', demo.url, '--data', data]);
+      const url = await guard.line(listening);
+      for (const status of expected) {
+        assert.equal((await fetch(`${url}/api/generate`, { ...init, body })).status, status);
+      }
+      assert.equal(await guard.end('SIGTERM'), 0);
+    }
+    assert.deepEqual(await readdir(data), ['used-today.json', 'users.json']);
+  });
+
   it('answers as Ollama does, byte for byte, and knows users as another process changes them', async (t) => {
     const demo = await demoFor(t);
     const data = await temporaryFolder(t);

@@ -86,7 +86,7 @@ describe('the bundle graph', () => {
   it('makes certificates only where somebody needs one, and never beside the user interface', () => {
     const guard = bundle('src/threads/guardThread.ts');
     assert.ok(holds(guard, '@peculiar/x509/') && holds(guard, 'acme-client/'));
-    assert.ok(guard.eagerBytes < 300_000, `${guard.eagerBytes}`);
+    assert.ok(guard.eagerBytes < 320_000, `${guard.eagerBytes}`);
     for (const part of ['@peculiar/x509/', 'acme-client/'])
       assert.equal(holds(bundle('src/extension.ts'), part), false);
     for (const { entry, inputs } of built) {

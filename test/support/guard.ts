@@ -20,6 +20,7 @@ export interface TestGuardOptions {
   readonly users?: readonly User[];
   readonly config?: Partial<GuardConfigInput>;
   readonly failedLogins?: GuardOptions['failedLogins'];
+  readonly dataFolder?: string;
   /** Ollama's own list; empty unless given, so that an upstream sees the requests of the test alone. */
   readonly listModels?: GuardOptions['listModels'];
   /** Instead of a real bcrypt compare. */
@@ -91,6 +92,7 @@ export async function startGuard(
       changed.notify();
     },
     listModels: options.listModels ?? (async () => []),
+    ...(options.dataFolder && { dataFolder: options.dataFolder }),
     ...(options.failedLogins && { failedLogins: options.failedLogins }),
   });
   t.after(() => guard.stop(0));

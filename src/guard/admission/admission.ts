@@ -1,6 +1,7 @@
 import type { Refusal } from '../answers.ts';
 import type { QueuePolicy } from '../policy/policy.ts';
 import { Charge } from '../usage/charge.ts';
+import type { Counters } from './counters.ts';
 import { FairQueue, type Place, type QueueSnapshot } from './fairQueue.ts';
 import { Limiter, type Outcome, type Slot } from './limiter.ts';
 import type { BoundedEstimate, Caller, Held } from './types.ts';
@@ -10,10 +11,12 @@ const expectedOutputTokens = 1_024;
 
 /** Limits and turns, for all requests of a guard that use a model. */
 export class Admission {
-  readonly #limiter = new Limiter();
+  readonly #limiter: Limiter;
   readonly #queue: FairQueue;
 
-  constructor(policy: QueuePolicy) {
+  /** @param counters what was used before; nothing unless given. */
+  constructor(policy: QueuePolicy, counters?: Counters) {
+    this.#limiter = new Limiter(counters);
     this.#queue = new FairQueue({ policy });
   }
 
@@ -25,6 +28,11 @@ export class Admission {
   /** @param userId whose requests are named; everybody's unless given. */
   queue(userId?: string): QueueSnapshot {
     return this.#queue.snapshot(userId);
+  }
+
+  /** Resolves when nothing is under way, and all that was used is counted. */
+  idle(): Promise<void> {
+    return this.#limiter.idle();
   }
 
   /** A request begins: within its caller's limits, before a byte of its body is read. */

@@ -53,10 +53,21 @@ interface Reading extends Gauge, WindowState {
  * count when it is there, one that changes holds at once.
  */
 export class Limiter {
-  readonly #counters = new Counters();
+  readonly #counters: Counters;
   /** Of users and keys with requests under way. */
   readonly #accounts = new Map<string, Account>();
-  readonly #onIdle = ({ key }: Account): void => void this.#accounts.delete(key);
+  /** Of whoever waits until nothing is under way. */
+  #idle: PromiseWithResolvers<void> | undefined;
+  readonly #onIdle = ({ key }: Account): void => {
+    this.#accounts.delete(key);
+    if (this.#accounts.size > 0) return;
+    this.#idle?.resolve();
+    this.#idle = undefined;
+  };
+
+  constructor(counters = new Counters()) {
+    this.#counters = counters;
+  }
 
   /**
    * A request begins; it waits, or runs, until its slot ends. Answers at once when the caller has no limits by time.
@@ -75,6 +86,13 @@ export class Limiter {
     const accounts = owners.map(({ account }) => account);
     for (const account of accounts) this.#accounts.set(account.key, account);
     return new Slot(this.#counters, accounts, gauges, this.#onIdle).admit();
+  }
+
+  /** Resolves when nothing is under way, and all that was used is counted. */
+  async idle(): Promise<void> {
+    if (this.#accounts.size === 0) return;
+    this.#idle ??= Promise.withResolvers();
+    await this.#idle.promise;
   }
 
   #owners({ id, limits, keyId, limitsPerKey }: Caller): readonly Owner[] {

@@ -11,12 +11,13 @@ import { createMemoryVault } from '../../../src/guard/tls/vault.ts';
 import { Group } from '../../../src/windows/group.ts';
 import { protocol } from '../../../src/windows/messages.ts';
 import { join } from '../../../src/windows/rendezvous.ts';
+import { ask } from '../../support/asks.ts';
 import { startFakeOllama } from '../../support/fakeOllama.ts';
 import { startGuard } from '../../support/guard.ts';
 import { JsonUsers } from '../../support/jsonUsers.ts';
 import { MemoryJoined } from '../../support/memoryJoined.ts';
 import { team } from '../../support/people.ts';
-import { RawClient } from '../../support/rawClient.ts';
+import { RawClient, request } from '../../support/rawClient.ts';
 import { userOf } from '../../support/usersOf.ts';
 import { type GroupWindow, GroupWindows } from './groupWindows.ts';
 import { temporaryFolder } from './support.ts';
@@ -108,6 +109,24 @@ test('an owner that closes leaves the guard to another, and its process ends', a
     [0, 0, 0],
   );
   assert.deepEqual(windows.troubles, []);
+});
+
+test('tokens of a day that were used stay used when another window goes on with the guard', async (t) => {
+  const windows = await GroupWindows.open(t, 2);
+  const { owner, config } = windows;
+  const policy = { roles: { member: { limits: { tokensPerDay: 1 } } } };
+  await owner.call('edit', addMia);
+  await owner.call('start', { ...config, policy });
+  await windows.allShow('running');
+  const body = { model: 'demo', prompt: 'hello', stream: false, options: { num_predict: 1 } };
+  const generate = async () => (await request(t, config.port, ask(team.mia, '/api/generate', body))).status;
+  assert.equal(await generate(), 200);
+  assert.equal(await generate(), 429);
+  await owner.call('close');
+  await windows.until(() => owner.exit !== undefined);
+  await windows.successor();
+  await windows.allShow('running');
+  assert.equal(await generate(), 429);
 });
 
 test('a guard that was stopped is not taken over, whichever way the owner goes', async (t) => {

@@ -1,0 +1,92 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
+import * as z from 'zod/mini';
+import { systemErrorCode } from '../errors.ts';
+import type { KeptCount } from './counters.ts';
+
+const name = 'used-today.json';
+
+/** Written this long after a change, in milliseconds: a crash may cost what was counted in these seconds. */
+const writeDelayMs = 5_000;
+
+const file = z.strictObject({
+  version: z.literal(1),
+  counts: z.array(
+    z.strictObject({
+      limit: z.literal('tokensPerDay'),
+      key: z.string(),
+      used: z.number().check(z.nonnegative()),
+      endsAt: z.number().check(z.nonnegative()),
+    }),
+  ),
+});
+
+/** What a file of counts works with. */
+export interface CountsFilePorts {
+  readonly folder: string;
+  readonly counts: () => readonly KeptCount[];
+  /** Gets a sentence about what stands in the way of reading or writing; of writing once until it works again. */
+  readonly onProblem: (message: string) => void;
+}
+
+/**
+ * What of a day's tokens was used, in a file that outlives the guard: a restart must not be a new allowance. It holds ids
+ * and numbers. It is not vital: without it the day begins anew, and that is said.
+ */
+export class CountsFile {
+  readonly #ports: CountsFilePorts;
+  readonly #path: string;
+  #timer: NodeJS.Timeout | undefined;
+  /** Writes wait for one another here. */
+  #last: Promise<void> = Promise.resolve();
+  #isFailing = false;
+
+  constructor(ports: CountsFilePorts) {
+    this.#ports = ports;
+    this.#path = join(ports.folder, name);
+  }
+
+  /** What an earlier guard counted. */
+  async read(): Promise<readonly KeptCount[]> {
+    try {
+      return file.parse(JSON.parse(await readFile(this.#path, 'utf8'))).counts;
+    } catch (error) {
+      const code = systemErrorCode(error);
+      if (code !== 'ENOENT') {
+        this.#ports.onProblem(
+          `${this.#path} ${code ? `cannot be read (${code})` : 'is damaged'}: limits of a day begin anew`,
+        );
+      }
+      return [];
+    }
+  }
+
+  /** The counts have changed, and are written in a while. */
+  writeLater(): void {
+    this.#timer ??= setTimeout(() => void this.flush(), writeDelayMs).unref();
+  }
+
+  /** Writes what is not written yet; resolves when nothing is being written any more. */
+  flush(): Promise<void> {
+    if (this.#timer !== undefined) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      this.#last = this.#last.then(() => this.#write());
+    }
+    return this.#last;
+  }
+
+  async #write(): Promise<void> {
+    const text = JSON.stringify({ version: 1, counts: this.#ports.counts() });
+    try {
+      await writeFileAtomic(this.#path, text, { mode: 0o600 });
+      this.#isFailing = false;
+    } catch (error) {
+      if (this.#isFailing) return;
+      this.#isFailing = true;
+      const reason = systemErrorCode(error) ?? String(error);
+      this.#ports.onProblem(`${this.#path} cannot be written (${reason}): after a restart limits of a day begin anew`);
+    }
+  }
+}
