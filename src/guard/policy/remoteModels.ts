@@ -72,6 +72,8 @@ export class RemoteModels {
   async fresh(): Promise<boolean> {
     for (let tries = 0; tries < maxTries; tries += 1) {
       if (this.#changing === 0 && this.#age < this.#options.maxAgeMs) return true;
+      // While models get other names, only what is asked from now on counts: those who come meanwhile share the next list.
+      if (this.#changing > 0 && this.#asking !== undefined) await this.#asking;
       const revision = this.#revision;
       this.#asking ??= this.#ask(revision).finally(() => {
         if (revision === this.#revision) this.#asking = undefined;

@@ -184,6 +184,25 @@ test('whoever changes models all the time is not waited for without end', async 
   assert.equal(clock.reads, 5);
 });
 
+test('SEC-9: while something changes, a list that was asked for earlier counts for nobody who comes later', async () => {
+  const lists = [1, 2, 3].map(() => Promise.withResolvers<readonly ListedModel[]>());
+  const { models, clock } = setUp(
+    () => lists[clock.reads - 1]?.promise ?? Promise.reject(new Error('asked too often')),
+  );
+  const over = models.change();
+  const first = models.fresh();
+  assert.equal(clock.reads, 1);
+  // The alias is there from here on, and this list does not have it yet.
+  const later = [models.fresh(), models.fresh()];
+  lists[0]?.resolve([]);
+  assert.equal(await first, true);
+  assert.equal(clock.reads, 2, 'one list for all who came meanwhile');
+  lists[1]?.resolve(remote('alias'));
+  assert.deepEqual(await Promise.all(later), [true, true]);
+  assert.equal(models.isRemote('alias:latest'), true);
+  over();
+});
+
 test('a list that was asked for before a change was over counts for nothing', async () => {
   const lists = [Promise.withResolvers<readonly ListedModel[]>(), Promise.withResolvers<readonly ListedModel[]>()];
   let reads = 0;
