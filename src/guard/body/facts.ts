@@ -22,7 +22,7 @@ export interface BodyFacts {
    * `options.num_ctx`, and the outermost object itself as the empty path.
    */
   readonly values: ReadonlyMap<string, Value>;
-  /** Everything that is sent as an image, in any dialect; audio in a chat is, too. Bytes as they are sent. */
+  /** Everything that is sent as an image, in any dialect; and audio, also in a form. Bytes as they are sent. */
   readonly images: { readonly count: number; readonly bytes: number };
   /** The `type` of every member of `tools`, each once. */
   readonly toolTypes: readonly string[];

@@ -111,7 +111,7 @@ export const outermost: Field = {
     insecure: { ...flag, reported: true },
     stream: flag,
     ...each('max_tokens max_completion_tokens max_output_tokens', number),
-    ...each('prompt modelfile path web_search_options', reported),
+    ...each('prompt template modelfile path web_search_options', reported),
     ...each('system stream_options files adapters', any),
     keep_alive: duration,
     options,

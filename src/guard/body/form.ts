@@ -82,12 +82,14 @@ function written(parts: readonly Part[], model: Model): CheckedBody {
     write(Buffer.from('\r\n'));
   }
   write(Buffer.from(`--${boundary}--\r\n`));
-  const texts = parts.filter(({ fileName }) => fileName === undefined);
-  const textBytes = texts.reduce((sum, { content }) => sum + content.length, 0);
+  const bytesOf = (some: readonly Part[]) => some.reduce((sum, { content }) => sum + content.length, 0);
+  // Ollama gives the model a recording as an image.
+  const files = parts.filter(({ fileName }) => fileName !== undefined);
+  const textBytes = bytesOf(parts) - bytesOf(files);
   return {
     parts: buffers,
     length,
-    facts: { values, images: { count: 0, bytes: 0 }, toolTypes: [], textBytes },
+    facts: { values, images: { count: files.length, bytes: bytesOf(files) }, toolTypes: [], textBytes },
     contentType: `multipart/form-data; boundary=${boundary}`,
   };
 }

@@ -6,6 +6,7 @@ import { publicAnswer, queueMethods, queuePath } from '../ownPaths.ts';
 import { type Route, routesOf } from '../routes.ts';
 import type { Explanation, Rule, Verdict } from './decision.ts';
 import { askAnyModel, askBody, askPath, untilDecided } from './models.ts';
+import { outputFields } from './outputFields.ts';
 import { type Access, accessOf, decideRoute, type Policy } from './policy.ts';
 import { inList, valueWords } from './valueWords.ts';
 
@@ -68,7 +69,7 @@ function explainRoute(
   const last = asked.at(-1);
   const all = [...rules, ...asked.map(({ rule }) => ofUser(asker.name, rule))];
   if (last?.allowed === false) return refused(last.refusal, all);
-  return { allowed: true, rules: [...all.slice(0, -1), ...holds(access, asker, route), ...all.slice(-1)] };
+  return { allowed: true, rules: [...all.slice(0, -1), ...holds(access, asker, path, route), ...all.slice(-1)] };
 }
 
 const refused = (refusal: RefusalCode, rules: readonly Rule[]): Explanation => ({ allowed: false, refusal, rules });
@@ -142,17 +143,25 @@ function naming(model: string): BodyFacts {
   return { values, images: { count: 0, bytes: 0 }, toolTypes: [], textBytes: 0 };
 }
 
-/** What the parameters of a model that is made are held to. */
+/** What the parameters of a model that is made are held to, and what a form. */
 const clampsOfParameters: readonly string[] = ['contextTokens', 'outputTokens', 'options'];
+const clampsOfForms: readonly string[] = ['images', 'imageBytes'];
+
+/** Whether a request that uses a model is held to a clamp. */
+function isHeldTo(clamp: string, path: string, { body }: Route): boolean {
+  if (body === 'form') return clampsOfForms.includes(clamp);
+  return clamp !== 'outputTokens' || outputFields(path).length > 0;
+}
 
 /** What a request that is let through is held to: uploads, those that make a model, and those that use one. */
-function holds(access: Access, user: Asker, { needs, body, names }: Route): readonly Rule[] {
+function holds(access: Access, user: Asker, path: string, route: Route): readonly Rule[] {
+  const { needs, body, names } = route;
   const { role, clamps, limits, limitsPerKey, priority, registries, weight } = access;
   const ofRole = (key: string, value: unknown): Rule => ({ place: `roles.${role}.${key}`, says: valueWords(value) });
   const { uploadBytes, ...ofBody } = clamps;
   if (body === 'blob') return uploadBytes === undefined ? [] : [ofRole('clamps.uploadBytes', uploadBytes)];
   const holding = (key: string): boolean =>
-    needs === 'infer' || (names === 'create' && clampsOfParameters.includes(key));
+    needs === 'infer' ? isHeldTo(key, path, route) : names === 'create' && clampsOfParameters.includes(key);
   const bounds = Object.entries(ofBody).filter(([key]) => holding(key));
   const rules = bounds.map(([key, value]) => ofRole(`clamps.${key}`, value));
   if (names === 'create') return [...rules, ofRole('registries', `${inList(registries)} (for a model in from)`)];

@@ -122,7 +122,7 @@ const fetching = new Map<Route['path'], readonly Naming[]>([
 type Named = { readonly naming: Naming; readonly name: ModelName | undefined } | { readonly problem: Verdict };
 
 /** Go takes null and an empty text for nothing. */
-const saysSomething = (value: Value | undefined): value is Value =>
+export const saysSomething = (value: Value | undefined): value is Value =>
   value !== undefined && value.kind !== 'null' && value.value !== '';
 
 const namingsOf = ({ path, names }: Route): readonly Naming[] => fetching.get(path) ?? namings[names];
@@ -160,14 +160,17 @@ const modelfiles = ['modelfile', 'path'];
 /** The types of tools that search the web there, whatever white space is around them: Go's is not JavaScript's. */
 const webTool = /(^|[^a-z])web_(search|fetch)/i;
 
+/** Whether Ollama searches the web for an answer, or reads what is there. */
+export const searchesWeb = ({ toolTypes }: BodyFacts): boolean => toolTypes.some((type) => webTool.test(type));
+
 /** What leads elsewhere beside the names: whatever stands at these keys, but for what Go takes for nothing. */
-function* askBeyond(access: Access, { names }: Route, { values, toolTypes }: BodyFacts): Generator<Verdict> {
+function* askBeyond(access: Access, { names }: Route, facts: BodyFacts): Generator<Verdict> {
+  const { values } = facts;
   const asks = (key: string): boolean => saysSomething(values.get(key)) && values.get(key)?.value !== false;
   if (asks('insecure')) yield no('insecure-not-permitted', 'insecure', 'is never permitted');
   const modelfile = names === 'create' ? modelfiles.find(asks) : undefined;
   if (modelfile !== undefined) yield no('bad-field', modelfile, 'may name any model');
-  const searches = toolTypes.some((type) => webTool.test(type));
-  if (searches || asks('web_search_options') || asks('remote_host')) yield onCloud(access);
+  if (searchesWeb(facts) || asks('web_search_options') || asks('remote_host')) yield onCloud(access);
 }
 
 /** Every rule on what a body asks for, in the order in which they are asked. */

@@ -1,5 +1,6 @@
 import type { TokenEstimate } from '../admission/types.ts';
 import type { BodyFacts } from '../body/facts.ts';
+import { saysSomething, searchesWeb } from '../policy/models.ts';
 import { largestBound } from '../policy/outputFields.ts';
 
 /** What a request whose user's tokens are limited may answer with when it does not say. */
@@ -20,7 +21,7 @@ const embeds: ReadonlySet<string> = new Set(['/api/embed', '/api/embeddings', '/
 
 /** Tokens of a request before Ollama has counted any. */
 export interface RequestTokens extends Pick<TokenEstimate, 'prompt'> {
-  /** What the prompt cannot be more than. */
+  /** What the prompt cannot be more than; infinite when the request does not tell. */
   readonly mostPrompt: number;
   /** Undefined when the request does not bound its answer. */
   readonly output: number | undefined;
@@ -33,8 +34,22 @@ export interface RequestTokens extends Pick<TokenEstimate, 'prompt'> {
 export function estimateTokens(path: string, facts: BodyFacts): RequestTokens {
   const { textBytes, images } = facts;
   const prompt = Math.ceil(textBytes / bytesPerToken) + tokensPerImage * images.count;
-  const mostPrompt = Math.min(textBytes + mostTokensPerImage * images.count, contextOf(path, facts));
-  return { prompt: Math.min(prompt, mostPrompt), mostPrompt, output: embeds.has(path) ? 0 : largestBound(path, facts) };
+  const mostPrompt = growsUnseen(path, facts)
+    ? Number.POSITIVE_INFINITY
+    : textBytes + mostTokensPerImage * images.count;
+  return {
+    prompt: Math.min(prompt, mostPrompt, contextOf(path, facts)),
+    mostPrompt,
+    output: embeds.has(path) ? 0 : largestBound(path, facts),
+  };
+}
+
+/**
+ * Whether a prompt becomes what nobody can tell from the request: a template of its own can have the prompt in it as often
+ * as it likes (routes.go at fb30760, `req.Template`), and what is found on the web is sent in up to three rounds more.
+ */
+function growsUnseen(path: string, facts: BodyFacts): boolean {
+  return searchesWeb(facts) || (path === '/api/generate' && saysSomething(facts.values.get('template')));
 }
 
 /** They have one prompt, and options that Ollama acts on. */
@@ -43,7 +58,7 @@ const hasContext: ReadonlySet<string> = new Set(['/api/generate', '/api/chat']);
 /** Models that see get at least so many tokens, whatever is asked for (server/sched.go). */
 const leastContext = 2_048;
 
-/** Ollama cuts a prompt off at the context that the request names. */
+/** Most models get no more of a prompt than the context that the request names; those that run by MLX get all of it. */
 function contextOf(path: string, { values }: BodyFacts): number {
   const asked = hasContext.has(path) ? values.get('options.num_ctx')?.value : undefined;
   return typeof asked === 'number' ? Math.max(asked, leastContext) : Number.POSITIVE_INFINITY;

@@ -58,8 +58,8 @@ test('SEC-35: what is sent on are the fields that were read, in a form of its ow
   assert.deepEqual([model?.value, [...values.keys()]], ['whisper', ['model']]);
   assert.equal(response.body.subarray(model?.start, model?.end).toString(), 'whisper');
   assert.deepEqual(
-    [body.length, images.count, textBytes],
-    [response.body.length, 0, 'whispera\r\n--y\r\né'.length + 1],
+    [body.length, images, textBytes],
+    [response.body.length, { count: 1, bytes: 4 }, 'whispera\r\n--y\r\né'.length + 1],
   );
 });
 

@@ -138,6 +138,19 @@ test('SEC-10: an upload is held to its clamp, and to nothing that a request to a
   assert.deepEqual(heldTo('HEAD'), []);
 });
 
+test('a request is held to those clamps that act on it', () => {
+  const clamps: Clamps = { contextTokens: 8_192, outputTokens: 100, options: ['stop'], images: 0, imageBytes: 9 };
+  const policy = resolvePolicy({ roles: { member: { clamps } } });
+  const heldTo = (path: string) => {
+    const { rules } = explain(policy, users, { user: 'mia', method: 'POST', path, model: 'x', now });
+    return rules.flatMap(({ place }) => /(?<=clamps\.).*/.exec(place) ?? []).sort();
+  };
+  const all = ['contextTokens', 'imageBytes', 'images', 'keepAlive', 'options', 'outputTokens'];
+  assert.deepEqual(heldTo('/api/chat'), all);
+  assert.deepEqual(heldTo('/api/embed'), all.slice(0, -1));
+  assert.deepEqual(heldTo('/v1/audio/transcriptions'), ['imageBytes', 'images']);
+});
+
 test('a model that is made is held to what its parameters may ask for', () => {
   const clamps: Clamps = { contextTokens: 8_192, outputTokens: 100, options: ['stop'], images: 0, excess: 'clamp' };
   const makers = resolvePolicy({ roles: { admin: { clamps } } });

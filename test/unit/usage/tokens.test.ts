@@ -20,20 +20,40 @@ test('a prompt is estimated from its text and its images, upwards', () => {
   assert.equal(promptOf(3_000, 2), 1_000 + 2 * 1_024);
 });
 
-test('a prompt cannot take more than a token a byte, nor more than the context that Ollama acts on', () => {
+test('a prompt cannot take more than a token a byte, and is estimated at no more than the context', () => {
   const most = (path: string, bytes: number, numbers = {}, images = 0) =>
     estimateTokens(path, facts(numbers, bytes, images)).mostPrompt;
   assert.equal(most('/api/chat', 9_000), 9_000);
   assert.equal(most('/api/chat', 9_000, {}, 2), 9_000 + 2 * 4_096);
-  const context = { 'options.num_ctx': 4_000 };
-  for (const path of ['/api/chat', '/api/generate']) assert.equal(most(path, 9_000, context), 4_000, path);
+  const estimate = (path: string, bytes: number, num_ctx = 4_000) =>
+    estimateTokens(path, facts({ 'options.num_ctx': num_ctx }, bytes));
+  for (const path of ['/api/chat', '/api/generate']) {
+    assert.equal(estimate(path, 90_000).prompt, 4_000, path);
+    // Models that run by MLX are not held to it.
+    assert.equal(estimate(path, 90_000).mostPrompt, 90_000, path);
+  }
   // Each of several inputs may be as long as that, and other dialects have no options.
   for (const path of ['/api/embed', '/v1/chat/completions', '/v1/responses']) {
-    assert.equal(most(path, 9_000, context), 9_000, path);
+    assert.equal(estimate(path, 90_000).prompt, 30_000, path);
   }
-  assert.equal(most('/api/chat', 3_000, context), 3_000);
-  for (const number of [-1, 0, 1]) assert.equal(most('/api/chat', 9_000, { 'options.num_ctx': number }), 2_048);
-  assert.equal(estimateTokens('/api/chat', facts(context, 90_000)).prompt, 4_000);
+  assert.equal(estimate('/api/chat', 3_000).prompt, 1_000);
+  for (const num_ctx of [-1, 0, 1]) assert.equal(estimate('/api/chat', 90_000, num_ctx).prompt, 2_048);
+});
+
+test('nobody can tell what a prompt becomes that has a template of its own, or is searched the web for', () => {
+  const most = (path: string, more: Partial<BodyFacts>) => estimateTokens(path, { ...facts({}, 9), ...more });
+  const withTemplate = (value: string | null) => {
+    const kind = value === null ? 'null' : 'string';
+    return { values: new Map([['template', { kind, value, start: 0, end: 0 } as const]]) };
+  };
+  const endless = { prompt: 3, mostPrompt: Number.POSITIVE_INFINITY, output: undefined };
+  assert.deepEqual(most('/api/generate', withTemplate('{{.Prompt}}{{.Prompt}}')), endless);
+  for (const toolTypes of [['web_search'], ['function', 'web_search_20250305']]) {
+    assert.deepEqual(most('/v1/messages', { toolTypes }), endless);
+  }
+  for (const nothing of ['', null]) assert.equal(most('/api/generate', withTemplate(nothing)).mostPrompt, 9);
+  assert.equal(most('/api/chat', withTemplate('{{.Prompt}}')).mostPrompt, 9, 'it has none');
+  assert.equal(most('/v1/messages', { toolTypes: ['function'] }).mostPrompt, 9);
 });
 
 test('an answer is as long as the request says, in every dialect', () => {
