@@ -117,7 +117,10 @@ export class Checks {
     const { maxBodyBytes: maxBytes } = this.#ports;
     const read = await (route.body === 'form' ? readForm : readBody)(req, res, { maxBytes, hold });
     if (read === undefined) return undefined;
-    if ('refusal' in read) return refuse(read.refusal);
+    if ('refusal' in read) {
+      if (read.refusal === 'too-many-bodies') permit?.forgive();
+      return refuse(read.refusal);
+    }
     // Once the body is there: it may have taken as long as making a new alias does.
     if (!(await this.#knowsRemote(access))) return refuse('upstream-down');
     const outcome = checkBody(access, route, path, read, this.#isRemote);

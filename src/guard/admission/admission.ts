@@ -103,18 +103,30 @@ export class Permit {
     const place = this.#queue.enter(
       { userId, name, priority, weight, tokens },
       {
-        onTurn: () => turn.resolve(undefined),
+        onTurn: () => {
+          this.#slot.count();
+          turn.resolve(undefined);
+        },
         onRefused: (refusal) => turn.resolve({ refusal, details: { headers: this.headers } }),
       },
     );
     if ('refusal' in place) {
       const { refusal, retryAfter } = place;
+      this.forgive();
       return { refusal, details: { retryAfter, headers: this.headers } };
     }
     this.#place = place;
-    if (place.isRunning) return undefined;
+    if (place.isRunning) {
+      this.#slot.count();
+      return undefined;
+    }
     onWait();
     return turn.promise;
+  }
+
+  /** The request is told to come again, and does not count as one. */
+  forgive(): void {
+    this.#slot.forgive();
   }
 
   /** Lets another go in its place, though it is not over: what it waits for is not Ollama. */

@@ -143,6 +143,8 @@ export class Slot {
   readonly #onIdle: (account: Account) => void;
   #readings: readonly Reading[] = [];
   #reserved: number | undefined;
+  /** Whether the request is promised and not counted yet: one that is told to come again may not count. */
+  #isUncounted = false;
   #hasEnded = false;
 
   /** @param onIdle called for an account that has nothing under way any more. */
@@ -181,6 +183,16 @@ export class Slot {
     return this.limitsTokens && !this.#hasEnded ? this.#reserve(boundedTokens(tokens)) : undefined;
   }
 
+  /** The request is not told to come again, and counts from now on. Its end does the same. */
+  count(): void {
+    if (this.#uncount()) this.#charge('requests', 1);
+  }
+
+  /** The request is told to come again, which is not to be held against it. */
+  forgive(): void {
+    this.#uncount();
+  }
+
   /**
    * The request is over, or never ran. Gives back what it held; once.
    *
@@ -189,6 +201,7 @@ export class Slot {
   end(tokens: number): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.count();
     this.#withdraw();
     if (tokens !== 0) this.#charge('tokens', boundedTokens(tokens));
     for (const account of this.#accounts) {
@@ -204,23 +217,21 @@ export class Slot {
 
   async #admit(): Promise<Outcome> {
     this.#promise('requests', 1);
+    this.#isUncounted = true;
     try {
       this.#readings = await read(this.#counters, this.#gauges);
-      const full = this.#readings.find(({ window, used, promised, limit }) => {
-        return !(used + (window.unit === 'requests' ? promised : 1) <= limit);
-      });
-      if (full === undefined) {
-        this.#charge('requests', 1);
-        return { slot: this };
-      }
-      this.end(0);
-      return { held: heldBy(full, this.#readings) };
     } catch (error) {
+      this.forgive();
       this.end(0);
       throw error;
-    } finally {
-      this.#promise('requests', -1);
     }
+    const full = this.#readings.filter(({ window, used, promised, limit }) => {
+      return !(used + (window.unit === 'requests' ? promised : 1) <= limit);
+    });
+    if (full.length === 0) return { slot: this };
+    this.forgive();
+    this.end(0);
+    return { held: heldBy(lastToEnd(full), this.#readings) };
   }
 
   async #reserve(tokens: number): Promise<Held | undefined> {
@@ -237,14 +248,24 @@ export class Slot {
       throw error;
     }
     this.#readings = [...readings, ...this.#readings.slice(ofTokens.length)];
-    const full = readings.find(({ used, promised, limit, isAlone }) => {
+    const full = readings.filter(({ used, promised, limit, isAlone }) => {
       return !(used + promised <= limit || (isAlone && used < limit));
     });
-    if (full === undefined) return undefined;
+    if (full.length === 0) return undefined;
+    this.forgive();
     this.#withdraw();
-    return full.used < full.limit
-      ? { ...heldBy(full, this.#readings), refusal: 'tokens-held', retryAfter: shortly }
-      : heldBy(full, this.#readings);
+    const usedUp = full.filter(({ used, limit }) => used >= limit);
+    return usedUp.length === 0
+      ? { ...heldBy(lastToEnd(full), this.#readings), refusal: 'tokens-held', retryAfter: shortly }
+      : heldBy(lastToEnd(usedUp), this.#readings);
+  }
+
+  /** @returns whether the request was promised until now. */
+  #uncount(): boolean {
+    if (!this.#isUncounted) return false;
+    this.#isUncounted = false;
+    this.#promise('requests', -1);
+    return true;
   }
 
   #withdraw(): void {
@@ -268,6 +289,11 @@ function tooManyAtOnce({ account, limits }: Owner, readings: readonly Reading[])
   return { held: { refusal: 'too-many-at-once', limit, retryAfter: shortly, headers: rateHeaders(readings) } };
 }
 
+/** Whoever comes again before the last of them ends is sent away again. */
+function lastToEnd(readings: readonly Reading[]): Reading {
+  return readings.reduce((last, reading) => (reading.endsAt > last.endsAt ? reading : last));
+}
+
 /** @param full the reading that says no; the headers tell of it. */
 function heldBy(full: Reading, readings: readonly Reading[]): Held {
   const { window, limit, account, endsAt } = full;
@@ -280,5 +306,5 @@ function heldBy(full: Reading, readings: readonly Reading[]): Held {
 }
 
 function whose({ key }: Account): string {
-  return key.startsWith('key ') ? ' for this API key' : '';
+  return key.startsWith('key ') ? ' for this key' : '';
 }

@@ -124,7 +124,8 @@ test('a queue without a place refuses, with when to come again and what is left 
   stopTime(t);
   const admission = new Admission({ ...policy, length: 0 });
   await runs(admission, caller('mia'));
-  const permit = await permitOf(admission, caller('noa', { limits: { requestsPerMinute: 5 } }));
+  const noa = caller('noa', { limits: { requestsPerMinute: 5 } });
+  const permit = await permitOf(admission, noa);
   const refused = await permit.turn(estimate, unexpected);
   assert.equal(refused?.refusal, 'queue-full');
   assert.ok((refused?.details.retryAfter ?? 0) > 0);
@@ -132,6 +133,32 @@ test('a queue without a place refuses, with when to come again and what is left 
   assert.deepEqual([permit.position, admission.queue().running], [0, 1]);
   permit.charge.closed(true);
   assert.equal(admission.queue().running, 1, 'it had no turn to give back');
+  assert.equal((await permitOf(admission, noa)).headers['RateLimit-Remaining'], '4', 'it did not count');
+});
+
+test('a request counts from its turn on, whether it had to wait or not', async (t) => {
+  stopTime(t);
+  const admission = new Admission(policy);
+  const mia = caller('mia', { limits: { requestsPerMinute: 5 } });
+  const left = async () => {
+    const permit = await permitOf(admission, mia);
+    permit.forgive();
+    permit.charge.closed(true);
+    return permit.headers['RateLimit-Remaining'];
+  };
+  assert.equal(await left(), '4');
+  const first = await runs(admission, mia);
+  assert.equal(await left(), '3');
+  t.mock.timers.tick(60_000);
+  assert.equal(await left(), '4', 'it was of the minute before');
+  const { permit, turn } = await waits(admission, mia);
+  assert.equal(await left(), '3');
+  ends(first);
+  await turn;
+  t.mock.timers.tick(60_000);
+  assert.equal(await left(), '4', 'so was this one');
+  ends(permit);
+  assert.equal(await left(), '4');
 });
 
 test('one that waits for too long is refused, and is out of the queue', async (t) => {

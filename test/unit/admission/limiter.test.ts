@@ -175,6 +175,61 @@ test('a request that waited while others used up the tokens is not sent', async 
   assert.equal(refused?.retryAfter, 60);
 });
 
+test('a request that is told to come again counts for nothing, and every other one when it is over', async (t) => {
+  const { begin, held } = create(t);
+  const limits = { requestsPerMinute: 3, tokensPerMinute: 1_000 };
+  const first = await begin(limits);
+  assert.equal(await first.reserve(tokens(1_000)), undefined);
+  for (let i = 0; i < 5; i++) {
+    const slot = await begin(limits);
+    assert.equal((await slot.reserve(tokens(1)))?.refusal, 'tokens-held');
+    slot.end(0);
+  }
+  // Refused for its body, or its client left before it was read.
+  for (let i = 0; i < 2; i++) (await begin(limits)).end(0);
+  assert.equal((await held(limits)).refusal, 'too-many-requests');
+  first.count();
+  first.end(0);
+  assert.equal((await held(limits)).refusal, 'too-many-requests');
+});
+
+test('of requests that have not had their turn no more may be there than a minute has', async (t) => {
+  const { begin, held, tick } = create(t);
+  const limits = { requestsPerMinute: 2 };
+  const slots = [await begin(limits), await begin(limits)];
+  tick(minute);
+  assert.equal((await held(limits)).refusal, 'too-many-requests');
+  for (const slot of slots) slot.count();
+  tick(minute);
+  for (const slot of slots) slot.end(0);
+  await begin(limits);
+  await begin(limits);
+  assert.equal((await held(limits)).refusal, 'too-many-requests');
+});
+
+test('of several limits that are used up the one that ends last is told', async (t) => {
+  const { begin, held, use, tick } = create(t);
+  const limits = { tokensPerMinute: 100, tokensPerDay: 100 };
+  const waiting = await begin(limits);
+  await use(100, limits);
+  tick(second);
+  const told = { limit: '100 tokens a day', retryAfter: 86_399 };
+  const { refusal, limit, retryAfter, headers } = await held(limits);
+  assert.deepEqual([refusal, { limit, retryAfter }], ['too-many-tokens', told]);
+  assert.equal(headers['RateLimit-Reset'], '86399');
+  const refused = await waiting.reserve(tokens(1));
+  assert.deepEqual({ limit: refused?.limit, retryAfter: refused?.retryAfter }, told);
+  // One that is used up is told before one whose rest is set aside.
+  const day = { ...limits, tokensPerDay: 1_000 };
+  tick(minute);
+  await use(100, day);
+  const next = await begin({ ...day, tokensPerMinute: 101 });
+  assert.equal(await next.reserve(tokens(700)), undefined);
+  const last = await begin({ ...day, tokensPerMinute: 101 });
+  await use(1, { ...day, tokensPerMinute: 101 });
+  assert.equal((await last.reserve(tokens(900)))?.limit, '101 tokens a minute');
+});
+
 test('what is set aside stays so when a new window begins', async (t) => {
   const { begin, use, tick } = create(t);
   const limits = { tokensPerMinute: 1_000 };
