@@ -1,11 +1,15 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import * as z from 'zod/mini';
+import { MiB } from '../config.ts';
 import { systemErrorCode } from '../errors.ts';
 import type { KeptCount } from './counters.ts';
 
 const name = 'used-today.json';
+
+/** More than the counts of 10,000 users and keys take. */
+const maxBytes = 4 * MiB;
 
 /** Written this long after a change, in milliseconds: a crash may cost what was counted in these seconds. */
 const writeDelayMs = 5_000;
@@ -50,14 +54,14 @@ export class CountsFile {
   /** What an earlier guard counted. */
   async read(): Promise<readonly KeptCount[]> {
     try {
+      if (!(await this.#isThere())) return [];
       return file.parse(JSON.parse(await readFile(this.#path, 'utf8'))).counts;
     } catch (error) {
-      const code = systemErrorCode(error);
-      if (code !== 'ENOENT') {
-        this.#ports.onProblem(
-          `${this.#path} ${code ? `cannot be read (${code})` : 'is damaged'}: limits of a day begin anew`,
-        );
-      }
+      const problem =
+        error instanceof z.core.$ZodError || error instanceof SyntaxError
+          ? 'is damaged'
+          : `cannot be read (${reasonOf(error)})`;
+      this.#ports.onProblem(`${this.#path} ${problem}: limits of a day begin anew`);
       return [];
     }
   }
@@ -80,13 +84,34 @@ export class CountsFile {
   async #write(): Promise<void> {
     const text = JSON.stringify({ version: 1, counts: this.#ports.counts() });
     try {
+      await this.#isThere();
       await writeFileAtomic(this.#path, text, { mode: 0o600 });
       this.#isFailing = false;
     } catch (error) {
       if (this.#isFailing) return;
       this.#isFailing = true;
-      const reason = systemErrorCode(error) ?? String(error);
-      this.#ports.onProblem(`${this.#path} cannot be written (${reason}): after a restart limits of a day begin anew`);
+      this.#ports.onProblem(
+        `${this.#path} cannot be written (${reasonOf(error)}): after a restart limits of a day begin anew`,
+      );
     }
   }
+
+  /**
+   * Whether there is such a file. What is no file is left alone: a device that a link leads to would be read without end,
+   * and be replaced by whoever writes as root.
+   *
+   * @throws Error when it is something else, too large, or out of reach.
+   */
+  async #isThere(): Promise<boolean> {
+    const found = await stat(this.#path).catch((error: unknown) => {
+      if (systemErrorCode(error) === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (found === undefined) return false;
+    if (!found.isFile()) throw new Error('it is no file');
+    if (found.size > maxBytes) throw new Error('it is too large');
+    return true;
+  }
 }
+
+const reasonOf = (error: unknown): string => systemErrorCode(error) ?? (error as Error).message;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { KeptCount } from '../../../src/guard/admission/counters.ts';
@@ -46,6 +46,29 @@ test('a file that is damaged or out of reach is told of, and the day begins anew
   const nowhere = await scene(t, join(folder, name, 'below-a-file'));
   assert.deepEqual(await nowhere.file.read(), []);
   assert.match(nowhere.problems.join(), /cannot be read \(ENOTDIR\): limits of a day begin anew$/);
+});
+
+test('what is no file is neither read nor replaced, and one that is too large is not read', async (t) => {
+  const { file, folder, counts, problems } = await scene(t);
+  const path = join(folder, name);
+  counts.push(used(7));
+  const fails = async (reason: string) => {
+    assert.deepEqual(await file.read(), []);
+    file.writeLater();
+    await file.flush();
+    assert.deepEqual(problems.splice(0), [
+      `${path} cannot be read (${reason}): limits of a day begin anew`,
+      `${path} cannot be written (${reason}): after a restart limits of a day begin anew`,
+    ]);
+  };
+  await mkdir(path);
+  await fails('it is no file');
+  assert.ok((await stat(path)).isDirectory());
+  await rmdir(path);
+  const large = await scene(t, folder);
+  await writeFile(path, Buffer.alloc(4 * 1_024 * 1_024 + 1, ' '));
+  assert.deepEqual(await large.file.read(), []);
+  assert.match(large.problems.join(), /cannot be read \(it is too large\)/);
 });
 
 test('it is written some seconds after a change, once, and not when nothing changed', async (t) => {
