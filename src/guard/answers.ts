@@ -53,6 +53,7 @@ const refusals = {
   'body-too-large': [413, 'The request body is larger than this endpoint accepts.'],
   'unsupported-encoding': [415, 'Send the body without a content encoding.'],
   'unsupported-type': [415, 'Send the body as application/json.'],
+  'not-a-form': [415, 'Send the body as multipart/form-data.'],
   'headers-too-large': [431, 'The request headers are larger than 16 KiB.'],
   'too-many-failures': [429, 'Too many failed sign-ins. Wait, then try again with the right credential.'],
   'too-many-invites': [429, 'Too many wrong invites from this address. Wait, then open the link again.'],

@@ -141,8 +141,8 @@ export class Guard {
     demandUser(host, options.users.length);
     const guard = new Guard(options);
     guard.#counters.restore((await guard.#countsFile?.read()) ?? []);
-    await listen(guard.#server, host, port);
     try {
+      await listen(guard.#server, host, port);
       await guard.#certify(host);
     } catch (error) {
       await guard.stop(0);

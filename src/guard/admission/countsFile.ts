@@ -54,14 +54,9 @@ export class CountsFile {
   /** What an earlier guard counted. */
   async read(): Promise<readonly KeptCount[]> {
     try {
-      if (!(await this.#isThere())) return [];
-      return file.parse(JSON.parse(await readFile(this.#path, 'utf8'))).counts;
+      return (await this.#isThere()) ? countsIn(await readFile(this.#path, 'utf8')) : [];
     } catch (error) {
-      const problem =
-        error instanceof z.core.$ZodError || error instanceof SyntaxError
-          ? 'is damaged'
-          : `cannot be read (${reasonOf(error)})`;
-      this.#ports.onProblem(`${this.#path} ${problem}: limits of a day begin anew`);
+      this.#ports.onProblem(`${this.#path} cannot be read (${reasonOf(error)}): limits of a day begin anew`);
       return [];
     }
   }
@@ -115,3 +110,12 @@ export class CountsFile {
 }
 
 const reasonOf = (error: unknown): string => systemErrorCode(error) ?? (error as Error).message;
+
+/** @throws Error when it holds something else. */
+function countsIn(text: string): readonly KeptCount[] {
+  try {
+    return file.parse(JSON.parse(text)).counts;
+  } catch (cause) {
+    throw new Error('it is damaged', { cause });
+  }
+}

@@ -28,7 +28,7 @@ export async function readForm(
   { maxBytes, hold }: ReceiveLimits,
 ): Promise<ReadBody> {
   const boundary = boundaryOf(req.headers['content-type'] ?? '');
-  if (boundary === undefined) return { refusal: 'unsupported-type' };
+  if (boundary === undefined) return { refusal: 'not-a-form' };
   const reader = new MultipartReader(boundary);
   const limits = { maxBytes: Math.min(maxBytes, maxFormBytes), hold };
   const received = await receive(req, res, limits, (chunk) => {

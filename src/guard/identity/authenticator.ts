@@ -230,7 +230,9 @@ export class Authenticator {
       // The users may have changed while bcrypt ran: only what is remembered against the present record counts.
       if (this.#verified.get(mac)?.passwordHash === user.passwordHash) return { identity: { user } };
     }
-    return { refusal: 'unauthenticated', reason: user === undefined ? 'unknown user' : 'wrong password' };
+    const barred = user && verdict === 'right' ? whyBarred(user, this.#now()) : undefined;
+    const reason = barred === undefined ? 'wrong password' : `${barred} user`;
+    return { refusal: 'unauthenticated', reason: user === undefined ? 'unknown user' : reason };
   }
 
   /** One bcrypt for a credential, however many requests bring it at the same time (single flight). */
@@ -249,12 +251,13 @@ export class Authenticator {
       const user = this.#directory.byName(name);
       const hash = user?.passwordHash;
       const right = await comparePassword(password, hash ?? this.#directory.decoyFor(name));
-      if (right && user !== undefined && hash !== undefined && whyBarred(user, this.#now()) === undefined) {
+      const isRight = right && user !== undefined && hash !== undefined;
+      if (isRight && whyBarred(user, this.#now()) === undefined) {
         this.#verified.set(mac, { userId: user.id, passwordHash: hash });
-        return 'right';
+      } else {
+        failedLogins.record(address, known);
       }
-      failedLogins.record(address, known);
-      return 'wrong';
+      return isRight ? 'right' : 'wrong';
     });
     this.#inFlight.set(mac, job);
     const forget = () => this.#inFlight.delete(mac);

@@ -40,6 +40,7 @@ export class KeySet {
   #loadedAt = Number.NEGATIVE_INFINITY;
   #quietFrom = Number.NEGATIVE_INFINITY;
   #loading: Promise<void> | undefined;
+  /** Why the issuer could not be asked when it was asked last; empty when it could. */
   #problem = '';
 
   constructor(ports: KeySetPorts) {
@@ -51,9 +52,14 @@ export class KeySet {
     return this.#isWithin(freshMs, this.#loadedAt) ? this.#keys : undefined;
   }
 
-  /** Gets the keys when they are not fresh. Keeps those there are when that fails. */
+  /**
+   * Gets the keys when they are not fresh. Keeps those there are when that fails: once it has, nobody waits for an issuer
+   * that is asked again beside.
+   */
   async freshen(): Promise<void> {
-    if (this.fresh === undefined) await this.#ask({ forMissing: false });
+    if (this.fresh !== undefined) return;
+    const asked = this.#ask({ forMissing: false });
+    if (this.#problem === '' || !this.#isUsable) await asked;
   }
 
   /**
@@ -71,8 +77,12 @@ export class KeySet {
     }
   }
 
+  get #isUsable(): boolean {
+    return this.#keys !== undefined && this.#isWithin(maxAgeMs, this.#loadedAt);
+  }
+
   #usable(): LocalJWKSet {
-    if (this.#keys === undefined || !this.#isWithin(maxAgeMs, this.#loadedAt)) {
+    if (this.#keys === undefined || !this.#isUsable) {
       throw new KeysUnavailableError(`the keys of the issuer cannot be had: ${this.#problem}`);
     }
     return this.#keys;
@@ -98,6 +108,7 @@ export class KeySet {
     try {
       this.#keys = createLocalJWKSet(await this.#ports.load());
       this.#loadedAt = this.#ports.now();
+      this.#problem = '';
     } catch (error) {
       this.#problem = systemErrorCode(error) ?? (error as Error).message;
       this.#quietFrom = this.#ports.now();

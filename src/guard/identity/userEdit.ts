@@ -33,7 +33,8 @@ export type UserEdit =
 /**
  * The users after an edit.
  *
- * @throws GuardError what the edit's own function throws: `user-exists`, `user-unknown`, `key-unknown`, `invite-unknown`.
+ * @throws GuardError what the edit's own function throws: `user-exists`, `user-unknown`, `key-unknown`,
+ *   `public-key-invalid`, `public-key-unknown`, `invite-unknown`, `data-damaged`.
  */
 export function applyEdit(users: readonly User[], edit: UserEdit): readonly User[] {
   switch (edit.kind) {

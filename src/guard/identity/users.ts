@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
 import { GuardError } from '../errors.ts';
-import { limits, modelRules, roleName } from '../policy/policyDocument.ts';
+import { limits, modelRules, roleName, storedModelRules } from '../policy/policyDocument.ts';
 import { createApiKey, createId } from './apiKey.ts';
 import { bcryptHash } from './password.ts';
 
@@ -31,7 +31,7 @@ const publicKeyRecord = z.strictObject({
   id,
   label: z.string().check(z.maxLength(100)),
   /** The base64 after `ssh-ed25519`: 51 bytes, so without padding. */
-  blob: z.string().check(z.regex(/^AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}$/, 'is not an ed25519 public key')),
+  blob: z.string().check(z.regex(/^AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}$/, 'is not an ed25519 public key')),
   createdAt: time,
   expiresAt: z.optional(time),
 });
@@ -55,7 +55,7 @@ const userRecord = z.strictObject({
   invites: z.optional(z.array(inviteRecord)),
   publicKeys: z.optional(z.array(publicKeyRecord)),
   /** Over what the role says; see `accessOf`. */
-  models: z.optional(modelRules),
+  models: z.optional(storedModelRules),
   limits: z.optional(limits),
 });
 

@@ -75,7 +75,7 @@ const refusedBy = (refusal: RefusalCode, place: string, says: string | number): 
 });
 
 /** Where a request has options, which those it makes a model of keep for every request that names no others. */
-const optionsPrefix = (path: string): string => (path === createPath ? 'parameters.' : 'options.');
+const optionsOf = (path: string): string => (path === createPath ? 'parameters.' : 'options.');
 
 /** What is asked too much of at a field of the body: too much for the model that is made, or for this one answer. */
 const overAt = (path: string, place: string, says: string | number, field: string, json: string | number): Finding =>
@@ -135,7 +135,7 @@ function clampImages({ images, imageBytes }: Clamps, _path: string, facts: BodyF
 }
 
 function clampContext({ contextTokens: max }: Clamps, path: string, { values }: BodyFacts): readonly Finding[] {
-  const field = `${optionsPrefix(path)}num_ctx`;
+  const field = `${optionsOf(path)}num_ctx`;
   const asked = values.get(field);
   if (max === undefined || !isThere(asked)) return [];
   if (typeof asked.value !== 'number') return [refusedBy('bad-field', 'contextTokens', max)];
@@ -144,7 +144,7 @@ function clampContext({ contextTokens: max }: Clamps, path: string, { values }: 
 
 function clampOutput({ outputTokens: max }: Clamps, path: string, facts: BodyFacts): readonly Finding[] {
   if (max === undefined) return [];
-  const fields = path === createPath ? [`${optionsPrefix(path)}num_predict`] : outputFields(path);
+  const fields = path === createPath ? [`${optionsOf(path)}num_predict`] : outputFields(path);
   return fields.flatMap((field): readonly Finding[] => {
     const asked = facts.values.get(field);
     if (!isThere(asked)) return [];
@@ -164,7 +164,7 @@ const maxRemoved = 64;
  */
 function clampOptions({ options }: Clamps, path: string, { values }: BodyFacts): readonly Finding[] {
   if (options === undefined) return [];
-  const prefix = optionsPrefix(path);
+  const prefix = optionsOf(path);
   const allowed = new Set([...options, 'num_predict'].map((name) => prefix + name));
   const says = options.join(' ');
   const excesses: Finding[] = [];

@@ -1,4 +1,5 @@
 import type { BodyEdit, BodyFacts } from '../body/facts.ts';
+import { maxOutputTokens } from './policyDocument.ts';
 
 /**
  * Where a request bounds its answer's tokens, by path. The first field is the one that Ollama acts on; the others are
@@ -18,9 +19,6 @@ export function outputFields(path: string): readonly string[] {
   return fields[path] ?? [];
 }
 
-/** What a longer bound becomes in Ollama's runner, whose numbers have 32 bits, is anybody's guess: it is none. */
-const maxBound = 2 ** 31 - 1;
-
 /**
  * The tokens that a field bounds the answer to; undefined when it does not. Ollama cuts fractions off; below 0 is
  * unlimited, and so is 0, which its runner is not even sent for `/api/generate` (llama_server.go, `n_predict`).
@@ -28,7 +26,7 @@ const maxBound = 2 ** 31 - 1;
 export function boundAt({ values }: BodyFacts, field: string): number | undefined {
   const value = values.get(field)?.value;
   const bound = typeof value === 'number' ? Math.trunc(value) : 0;
-  return bound > 0 && bound <= maxBound ? bound : undefined;
+  return bound > 0 && bound <= maxOutputTokens ? bound : undefined;
 }
 
 /**

@@ -1,28 +1,44 @@
 import * as z from 'zod/mini';
 import { GuardError } from '../errors.ts';
+import type { Capability } from '../routes.ts';
 import { parseDuration } from '../share/duration.ts';
 import { resolvePolicy } from './policy.ts';
 
 /** What a route lets its caller do; roles are sets of these. */
-export const capabilities = ['read', 'infer', 'manage'] as const;
+export const capabilities = ['read', 'infer', 'manage'] as const satisfies readonly Capability[];
 
 /** A name of a role: `member`, `ci-bots`. */
 export const roleName = /^[a-z][a-z0-9-]{0,31}$/;
 
+/** What is longer bounds nothing: Ollama's runner counts in 32 bits. */
+export const maxOutputTokens = 2 ** 31 - 1;
+
 const count = z.int().check(z.positive('must be a whole number above 0'));
 
-/** What models are named by. */
+/** As it is stored, also by what came before: a glob that names no model is no reason to read nothing at all. */
+const storedGlob = z.string().check(z.regex(/^[\w.:/@*?-]{1,256}$/));
+
+/**
+ * What models are named by. What could name none is refused, because a model that it was to deny would be allowed: a
+ * digest or a scheme, an empty name or tag, and `:local`, which Ollama cuts off.
+ */
 export const modelGlob = z
   .string()
   .check(
-    z.regex(/^[\w.:/@*?-]{1,256}$/, 'must be a model name such as llama3.2 or qwen*, in which * stands for anything'),
+    z.regex(
+      /^(?!.*(?::\/|\/\/|:local$))(?![:/])[\w.:/*?-]{0,255}[\w.*?-]$/i,
+      'must be a model name such as llama3.2 or qwen*, in which * stands for anything',
+    ),
   );
 
+const rulesOf = (glob: typeof modelGlob) =>
+  z.strictObject({ allow: z.exactOptional(z.array(glob)), deny: z.exactOptional(z.array(glob)) });
+
 /** Which models: one that `deny` names is denied, then one that `allow` names is allowed, and no other is. */
-export const modelRules = z.strictObject({
-  allow: z.exactOptional(z.array(modelGlob)),
-  deny: z.exactOptional(z.array(modelGlob)),
-});
+export const modelRules = rulesOf(modelGlob);
+
+/** The same as they are stored with a user. */
+export const storedModelRules = rulesOf(storedGlob);
 
 /** How much. Tokens are those of the prompt and of the answer. */
 export const limits = z.strictObject({
@@ -48,7 +64,7 @@ const clamps = z.strictObject({
   /** Of `num_ctx`. */
   contextTokens: z.exactOptional(count),
   /** Of `num_predict`, `max_tokens`, `max_completion_tokens` and `max_output_tokens`. */
-  outputTokens: z.exactOptional(count),
+  outputTokens: z.exactOptional(count.check(z.lte(maxOutputTokens))),
   /** How many images one request may hold, and the bytes of all of them as they are sent. */
   images: z.exactOptional(z.int().check(z.nonnegative('must be 0 or more'))),
   imageBytes: z.exactOptional(count),
@@ -89,7 +105,7 @@ const queue = z.strictObject({
 });
 
 /** Whose algorithms are asymmetric: an issuer's key set is public (RFC 8725 §3.1). */
-export const tokenAlgorithms = [
+const tokenAlgorithms = [
   'RS256',
   'RS384',
   'RS512',
@@ -127,7 +143,7 @@ const claimValue = z
   .check(z.regex(/^(?!(?:0|[1-9]\d{0,9})$)/, 'must not be a number, because those would come before all others'));
 
 /** Somebody whose JSON Web Tokens are taken (RFC 7519, OpenID Connect Discovery 1.0). */
-const issuer = z.strictObject({
+const issuerFields = z.strictObject({
   issuer: httpsUrl,
   /** Of which a token must name one. */
   audience: z.array(z.string().check(z.minLength(1), z.maxLength(256))).check(z.minLength(1)),
@@ -151,6 +167,15 @@ const issuer = z.strictObject({
   /** Of a token that `roles` says nothing of; without it such a token lets nobody in. */
   defaultRole: z.exactOptional(z.string().check(z.regex(roleName, 'must be the name of a role'))),
 });
+
+const issuer = issuerFields.check(
+  z.refine(({ roles, claims }) => roles === undefined || claims?.role !== undefined, {
+    error: 'must say in claims.role which claim holds the names that roles has',
+  }),
+  z.refine(({ roles, defaultRole }) => roles !== undefined || defaultRole !== undefined, {
+    error: 'must have a defaultRole or roles, or it lets nobody in',
+  }),
+);
 
 /** The policy as it is written: only what differs from the defaults. */
 export const policyDocument = z.strictObject({
@@ -185,9 +210,6 @@ export type RoleDocument = Readonly<z.output<typeof role>>;
 
 /** See `issuer`. */
 export type TokenIssuer = Readonly<z.output<typeof issuer>>;
-
-/** See `queue`. */
-export type QueueDocument = Readonly<z.output<typeof queue>>;
 
 /**
  * Checks a policy.

@@ -41,7 +41,7 @@ test('a file that is damaged or out of reach is told of, and the day begins anew
   for (const text of damaged) {
     await writeFile(join(folder, name), text);
     assert.deepEqual(await file.read(), []);
-    assert.equal(problems.pop(), `${join(folder, name)} is damaged: limits of a day begin anew`);
+    assert.equal(problems.pop(), `${join(folder, name)} cannot be read (it is damaged): limits of a day begin anew`);
   }
   const nowhere = await scene(t, join(folder, name, 'below-a-file'));
   assert.deepEqual(await nowhere.file.read(), []);

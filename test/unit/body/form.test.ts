@@ -98,7 +98,7 @@ test('what is no form is refused', async (t) => {
     'multipart/mixed; boundary=x',
     'multipart/form-datax; boundary=x',
   ]) {
-    assert.equal(codeOf(await send(t, server, good, type)), 'unsupported-type', type);
+    assert.equal(codeOf(await send(t, server, good, type)), 'not-a-form', type);
   }
   for (const type of ['Multipart/Form-Data; boundary="x"', 'multipart/form-data;charset=utf-8;BOUNDARY=x']) {
     assert.equal(codeOf(await send(t, server, good, type)), undefined, type);

@@ -62,7 +62,7 @@ describe('policyIn', () => {
   it("keeps the order of an issuer's roles, which decides", () => {
     const names = ['z', '007', '-1', '1.0', '12345678901', 'a', '100x', ''];
     const roles = names.map((name) => `${JSON.stringify(name)}:"member"`).join();
-    const text = `{"issuers":[{"issuer":"https://a.example","audience":["x"],"roles":{${roles}}}]}`;
+    const text = `{"issuers":[{"issuer":"https://a.example","audience":["x"],"claims":{"role":"groups"},"roles":{${roles}}}]}`;
     assert.deepEqual(Object.keys(policyIn(text, 'x').issuers?.[0]?.roles ?? {}), names);
   });
 

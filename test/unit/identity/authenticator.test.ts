@@ -43,6 +43,21 @@ test('a key and a remembered password are answered at once, without a promise', 
   assert.ok(!(authenticator.signIn(miaByPassword, origin) instanceof Promise));
 });
 
+test('the owner learns that somebody is switched off or has run out, who gives the right password', async () => {
+  const reasonOf = async (users: readonly User[], password: string) => {
+    const { authenticator } = create(users);
+    const outcome = await authenticator.signIn({ ...miaByPassword, password }, origin);
+    return 'refusal' in outcome ? `${outcome.refusal}: ${outcome.reason}` : outcome.identity.user.name;
+  };
+  const disabled = team.users.map((user): User => ({ ...user, disabled: true }));
+  const expired = until('2025-01-01T00:00:00Z');
+  assert.equal(await reasonOf(disabled, team.mia.password), 'unauthenticated: disabled user');
+  assert.equal(await reasonOf(expired, team.mia.password), 'unauthenticated: expired user');
+  for (const users of [disabled, expired]) {
+    assert.equal(await reasonOf(users, 'wrong'), 'unauthenticated: wrong password');
+  }
+});
+
 test('a verified password is remembered for ten minutes', async () => {
   const { clock, compares, signIn } = create();
   await signIn(miaByPassword);

@@ -131,6 +131,28 @@ test('while the issuer is down its old keys are served without waiting for it ea
   assert.equal(world.asked, 2);
 });
 
+test('once the issuer has failed, nobody waits for it while its old keys are good, and they are replaced beside', async () => {
+  const { world, outcome } = createVerifier([first.jwk]);
+  assert.equal(await outcome(lasting(first)), 'anna');
+  world.answer = down;
+  world.time += 10 * minute;
+  assert.equal(await outcome(lasting(first)), 'anna');
+  const { promise, resolve } = Promise.withResolvers<{ keys: JWK[] }>();
+  world.answer = () => promise;
+  world.time += minute;
+  const names = ['ben', 'cleo'].map((sub) => outcome(lasting(first, sub)));
+  assert.deepEqual(await Promise.all(names), ['ben', 'cleo'], 'though it does not answer');
+  assert.equal(world.asked, 3);
+  resolve({ keys: [second.jwk] });
+  await promise;
+  assert.equal(await outcome(lasting(second, 'dan')), 'dan');
+  assert.equal(await outcome(lasting(first, 'eve')), noSuchKey);
+  // It answers again: the next time that the keys are old, they are waited for.
+  world.answer = async () => ({ keys: [third.jwk] });
+  world.time += 10 * minute;
+  assert.equal(await outcome(lasting(second, 'fay')), noSuchKey);
+});
+
 test('an issuer that takes back all keys lets nobody in', async () => {
   const { world, outcome } = createVerifier([first.jwk]);
   assert.equal(await outcome(lasting(first)), 'anna');

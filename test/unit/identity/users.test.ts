@@ -31,6 +31,12 @@ test('users are added, found and removed, and the list before stays as it was', 
   assert.equal(users.length, 1);
 });
 
+test('a glob that was stored before it was refused keeps nobody from being read', () => {
+  const stored = team.users.map((user) => ({ ...user, models: { deny: ['secret:local'] } }));
+  assert.deepEqual(parseUsers(stored), stored);
+  assert.throws(() => changeUser(stored, 'mia', { models: { deny: ['secret:local'] } }), withCode('data-damaged'));
+});
+
 test('names that differ in case alone are one name', () => {
   const users = addUser([], 'Alice', 'member', passwordHash);
   assert.throws(() => addUser(users, 'aLICE', 'member', passwordHash), withCode('user-exists'));

@@ -62,3 +62,54 @@ test('a time that is a number is refused with an example of one that is none', (
   }
   assert.equal(problemOf({ queue: { maxWait: '5' } })?.says, 'queue.maxWait: must be a time such as 30s, 5m or 1h.');
 });
+
+test('a glob that could name no model is refused, because a model that it was to deny would be allowed', () => {
+  const problem = (glob: string) => problemOf({ roles: { member: { models: { deny: [glob] } } } })?.says;
+  const good = [
+    'llama3.2',
+    'qwen*',
+    '*:70b',
+    '*',
+    '?',
+    'x:cloud',
+    'x:7b-cloud',
+    'hf.co/*',
+    'localhost:5000/a/b',
+    'A_b-*:Q4',
+  ];
+  for (const glob of good) assert.equal(problem(glob), undefined, glob);
+  const bad = [
+    '',
+    'x:local',
+    'x:LOCAL',
+    '*:local',
+    'x@sha256:abc',
+    'https://hf.co/a/b',
+    'http:/a',
+    'x:',
+    ':70b',
+    '/x',
+    'x/',
+    'a//b',
+  ];
+  for (const glob of [...bad, 'x y', 'x'.repeat(257)]) assert.match(problem(glob) ?? '', /must be a model name/, glob);
+});
+
+test('an issuer that could let nobody in, or gives roles by no claim, is refused', () => {
+  const issuer = { issuer: 'https://a.example', audience: ['x'] };
+  const problem = (more: object) => problemOf({ issuers: [{ ...issuer, ...more }] })?.says;
+  assert.match(problem({}) ?? '', /^issuers\.0: must have a defaultRole or roles/);
+  assert.match(problem({ roles: { staff: 'member' } }) ?? '', /^issuers\.0: must say in claims\.role/);
+  assert.match(
+    problem({ roles: { staff: 'member' }, claims: { user: 'sub' }, defaultRole: 'viewer' }) ?? '',
+    /claims\.role/,
+  );
+  assert.equal(problem({ roles: { staff: 'member' }, claims: { role: 'groups' } }), undefined);
+  assert.equal(problem({ defaultRole: 'viewer' }), undefined);
+});
+
+test('an answer cannot be clamped to a length that bounds nothing', () => {
+  const problem = (outputTokens: number) => problemOf({ roles: { member: { clamps: { outputTokens } } } })?.says;
+  assert.equal(problem(2 ** 31 - 1), undefined);
+  assert.equal(problem(2 ** 31), 'roles.member.clamps.outputTokens: must be 2147483647 or less.');
+});
