@@ -15,6 +15,7 @@ export class DataFile<Entry> {
   readonly #parse: (entries: unknown) => readonly Entry[];
   /** The text that was read last; undefined while there is no file. */
   #seen: string | undefined;
+  #isChanged = false;
 
   /**
    * @param path in an existing data folder.
@@ -25,6 +26,11 @@ export class DataFile<Entry> {
     this.path = path;
     this.#name = name;
     this.#parse = parse;
+  }
+
+  /** Whether it was changed through this object. */
+  get isChanged(): boolean {
+    return this.#isChanged;
   }
 
   /**
@@ -68,6 +74,7 @@ export class DataFile<Entry> {
       await writeFileAtomic(this.path, text, { mode: 0o600 }).catch((error: unknown) => {
         throw dataUnavailable(this.path, error);
       });
+      this.#isChanged = true;
       return entries;
     } finally {
       await release().catch(() => undefined);

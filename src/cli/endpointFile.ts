@@ -1,8 +1,10 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import writeFileAtomic from 'write-file-atomic';
 import * as z from 'zod/mini';
 import { systemErrorCode } from '../guard/errors.ts';
+import { seenAfterMs } from './followFile.ts';
 
 const endpoint = z.strictObject({
   /** As it listens, such as `http://0.0.0.0:11435`. */
@@ -48,6 +50,12 @@ export class EndpointFile {
     } catch {
       return undefined;
     }
+  }
+
+  /** Waits until a guard that runs knows of a change: whoever made it may be a script, and faster than the guard looks. */
+  async untilSeen(): Promise<void> {
+    const endpoint = await this.read();
+    if (endpoint !== undefined && isRunning(endpoint)) await sleep(seenAfterMs);
   }
 
   #inTurn(step: () => Promise<void>): Promise<void> {

@@ -6,7 +6,6 @@ import { type PolicyDocument, parsePolicy } from '../guard/policy/policyDocument
 import { dataUnavailable } from './dataFolder.ts';
 import { followFile } from './followFile.ts';
 import { JsonTextError, jsonPlaces, placeOf } from './jsonPlaces.ts';
-import type { Terminal } from './terminal.ts';
 
 /** Editors take a file away, or empty it, before they write it anew; this is what they get for that, in milliseconds. */
 const settleMs = 200;
@@ -78,7 +77,7 @@ async function isLink(path: string): Promise<boolean> {
 export function followPolicy(
   file: PolicyFile,
   setPolicy: (policy: PolicyDocument) => void,
-  { say }: Pick<Terminal, 'say'>,
+  say: (message: string) => void,
 ): () => void {
   return file.watch(
     (policy) => {

@@ -6,12 +6,12 @@ import type { Endpoint } from '../guard/state.ts';
 import { printAuthority } from './ca.ts';
 import { curlFor } from './curl.ts';
 import { dataUnavailable, openDataFolder } from './dataFolder.ts';
-import { EndpointFile } from './endpointFile.ts';
+import { EndpointFile, isRunning } from './endpointFile.ts';
 import { invite } from './invite.ts';
 import { inviteList, inviteRevoke } from './invites.ts';
 import { join, leave, listJoined } from './join.ts';
 import { JoinedFile } from './joinedFile.ts';
-import type { LogFormat } from './log.ts';
+import { formatNote, type LogFormat } from './log.ts';
 import {
   collect,
   type DataOption,
@@ -85,6 +85,13 @@ export function createProgram(terminal: Terminal, version: string): Command {
         tls: tlsConfigOf(options),
       });
       await keepHmacKey(options, vault);
+      const note = (message: string) => terminal.say(formatNote(message, options.logFormat));
+      const other = await endpointFile.read();
+      if (other !== undefined && other.pid !== process.pid && isRunning(other)) {
+        note(
+          `Another guard seems to use ${folder}, at ${other.url}. Each counts limits for itself: stop one of them, or give this one a folder of its own with --data.`,
+        );
+      }
       const record = ({ url, tls }: Endpoint) =>
         endpointFile
           .write({ url, ...certifiedNames(config), trust: trustOf(tls) })
@@ -101,9 +108,9 @@ export function createProgram(terminal: Terminal, version: string): Command {
         onListening: async (endpoint, guard) => {
           await record(endpoint);
           const unwatch = file.watch(guard.setUsers, (error) =>
-            terminal.say(`${(error as Error).message} The users stay as they were.`),
+            note(`${(error as Error).message} The users stay as they were.`),
           );
-          const unwatchPolicy = followPolicy(policyFile, guard.setPolicy, terminal);
+          const unwatchPolicy = followPolicy(policyFile, guard.setPolicy, note);
           terminal.out(`listening on ${endpoint.url}`);
           for (const line of announcementOf(endpoint, config)) terminal.say(line);
           return {

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander';
 import { HashClient } from '../threads/hashClient.ts';
 import { type AccessFlags, addAccessFlags } from './accessFlags.ts';
 import { openDataFolder } from './dataFolder.ts';
+import { EndpointFile } from './endpointFile.ts';
 import { type DataOption, dataOption, parseLifetime, parseLimit, parsePositive } from './options.ts';
 import { PolicyFile } from './policyFile.ts';
 import { publicKeyAdd, publicKeyList, publicKeyRemove, publicKeysExport, publicKeysImport } from './publicKeys.ts';
@@ -41,13 +42,15 @@ export function addUserCommands(program: Command, terminal: Terminal): void {
   const withUsers: WithUsers = async ({ data }, run) => {
     const folder = await openDataFolder(data);
     const hash = new HashClient(({ message }) => terminal.say(message));
+    const file = new UsersFile(folder);
     const ports: UserCommandPorts = {
-      file: new UsersFile(folder),
+      file,
       policy: PolicyFile.in(folder),
       terminal,
       hashPassword: (password) => hash.hash(password),
     };
     await run(ports).finally(() => hash.stop());
+    if (file.isChanged) await new EndpointFile(folder).untilSeen();
   };
   const user = program.command('user').description('add, list, change and remove users');
   addRecordCommands(user, withUsers);

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Dialect, dialectOf } from './routes.ts';
+import { counted } from './share/counted.ts';
 
 /**
  * Every refusal the guard gives, as data: status and words. A caller who is not known yet gets words that are the same
@@ -126,10 +127,24 @@ export function refusalMessage(code: RefusalCode): string {
 }
 
 /** The body of a refusal as JSON text, in the dialect of the path that was called (reference: Ollama's errors.mdx). */
-export function refusalBody(code: RefusalCode, path: string, limit?: string): string {
+export function refusalBody(
+  code: RefusalCode,
+  path: string,
+  { limit, retryAfter = 0 }: Pick<RefusalDetails, 'limit' | 'retryAfter'> = {},
+): string {
   const [status, message] = refusals[code];
-  const whole = limit === undefined ? message : `${message} The limit is ${limit}.`;
+  const again = retryAfter > patience ? ` There is more in ${roughly(retryAfter)}.` : '';
+  const whole = limit === undefined ? message : `${message} The limit is ${limit}.${again}`;
   return JSON.stringify(shapes[dialectOf(path)](status, code, whole));
+}
+
+/** In seconds: who is to wait for longer is told in words, too. */
+const patience = 60;
+
+/** A time in words, rounded up. @param seconds more than a minute. */
+function roughly(seconds: number): string {
+  const minutes = Math.ceil(seconds / 60);
+  return minutes < 120 ? counted(minutes, 'minute') : counted(Math.ceil(minutes / 60), 'hour');
 }
 
 /** What a refusal may carry beside its code. */
@@ -176,7 +191,7 @@ const discardMs = 10_000;
 export function refuse(res: ServerResponse, code: RefusalCode, path: string, details: RefusalDetails = {}): void {
   if (res.headersSent || res.destroyed) return;
   const told = wordsFor(res.req, code);
-  const body = refusalBody(told, path, details.limit);
+  const body = refusalBody(told, path, details);
   res.statusCode = refusalStatus(told);
   res.setHeader('content-type', 'application/json; charset=utf-8');
   res.setHeader('content-length', Buffer.byteLength(body));

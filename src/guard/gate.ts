@@ -190,7 +190,7 @@ export class Gate {
       else {
         this.#ports.activity.signedOut(req.socket);
         this.#refuse(request, outcome.refusal, outcome.retryAfter === undefined ? {} : outcome);
-        this.#reportFailedSignIn(address, outcome.reason, outcome.refusal);
+        this.#reportFailedSignIn(address, outcome.reason);
       }
     };
     if (!(signIn instanceof Promise)) {
@@ -366,7 +366,7 @@ export class Gate {
       method: req.method ?? '',
       // Anything else may hold what a stranger put there, a key pasted into a URL included.
       path: isKnown(path) ? path : '-',
-      status: res.statusCode,
+      ...(res.headersSent && { status: res.statusCode }),
       address,
       ...(identity && { user: identity.user.name }),
       milliseconds: Math.round(performance.now() - startedAt),
@@ -374,13 +374,8 @@ export class Gate {
     });
   }
 
-  #reportFailedSignIn(address: string, reason: string, refusal: RefusalCode): void {
-    if (reason === 'no credential') return;
-    this.#ports.reporter.add({
-      type: 'sign-in-failed',
-      address,
-      reason: refusal === 'unauthenticated' ? reason : refusal,
-    });
+  #reportFailedSignIn(address: string, reason: string): void {
+    if (reason !== 'no credential') this.#ports.reporter.add({ type: 'sign-in-failed', address, reason });
   }
 }
 

@@ -42,7 +42,7 @@ export class Log implements Disposable {
         if (!this.#shows('debug')) return;
         const { status, method, path, user, address, milliseconds, complete } = event;
         const end = complete ? '' : ' (cut off)';
-        this.#channel.info(`${status} ${method} ${path} ${user ?? '-'} ${address} ${milliseconds} ms${end}`);
+        this.#channel.info(`${status ?? '-'} ${method} ${path} ${user ?? '-'} ${address} ${milliseconds} ms${end}`);
         return;
       }
       case 'sign-in-failed':

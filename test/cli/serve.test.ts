@@ -47,6 +47,34 @@ describe('ollama-guard serve', () => {
     assert.deepEqual(await readdir(data), ['used-today.json', 'users.json']);
   });
 
+  it('knows a new key when key add is through, says that another guard has the folder, and logs in JSON alone', async (t) => {
+    const demo = await demoFor(t);
+    const data = await temporaryFolder(t);
+    await ollamaGuard(['user', 'add', 'alice', '--no-password', '--data', data]);
+    const serve = () =>
+      keepRunning(t, [
+        ...['serve', '--listen', '127.0.0.1:0', '--upstream', demo.url, '--data', data, '--log-format', 'json'],
+      ]);
+    const guard = serve();
+    const url = await guard.line(listening);
+    for (let i = 0; i < 3; i += 1) {
+      const key = (await ollamaGuard(['key', 'add', 'alice', '--data', data])).out.trim();
+      assert.equal((await fetch(`${url}/api/tags`, { headers: { authorization: `Bearer ${key}` } })).status, 200);
+    }
+    const other = serve();
+    await other.line(listening);
+    const [note] = other.printed.err.split('\n');
+    const { type, message } = JSON.parse(note ?? '');
+    assert.equal(type, 'note');
+    assert.match(
+      message,
+      new RegExp(`^Another guard seems to use ${data}, at ${url}\\. Each counts limits for itself`),
+    );
+    await writeFile(join(data, 'policy.json'), '{');
+    await until(() => guard.printed.err.includes('The policy stays as it was.'));
+    for (const line of guard.printed.err.trim().split('\n')) assert.ok(JSON.parse(line).time, line);
+  });
+
   it('answers as Ollama does, byte for byte, and knows users as another process changes them', async (t) => {
     const demo = await demoFor(t);
     const data = await temporaryFolder(t);

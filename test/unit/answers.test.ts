@@ -4,6 +4,20 @@ import { Socket } from 'node:net';
 import { test } from 'node:test';
 import { type RefusalCode, refusalBody, refuse } from '../../src/guard/answers.ts';
 
+test('who is to wait for long is told for how long, roughly and rounded up', () => {
+  const told = (retryAfter: number, limit = '9 tokens a day') => {
+    const { error } = JSON.parse(refusalBody('too-many-tokens', '/api/chat', { ...(limit && { limit }), retryAfter }));
+    return error.split('for now. ')[1];
+  };
+  const wait = 'Wait, then try again. The limit is 9 tokens a day.';
+  for (const seconds of [1, 60]) assert.equal(told(seconds), wait);
+  assert.equal(told(61), `${wait} There is more in 2 minutes.`);
+  assert.equal(told(7_080), `${wait} There is more in 118 minutes.`);
+  assert.equal(told(7_200), `${wait} There is more in 2 hours.`);
+  assert.equal(told(86_400), `${wait} There is more in 24 hours.`);
+  assert.equal(told(86_400, ''), 'Wait, then try again.');
+});
+
 test('a refusal has the shape of the dialect', () => {
   const message = 'Ollama is not answering behind this guard. Ask its owner whether Ollama is running.';
   assert.deepEqual(JSON.parse(refusalBody('upstream-down', '/api/chat')), { error: message });

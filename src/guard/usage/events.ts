@@ -7,7 +7,8 @@ export type GuardEvent =
       readonly method: string;
       /** The canonical path; `-` when it had none. */
       readonly path: string;
-      readonly status: number;
+      /** Left out when its client left before an answer, or was cut off. */
+      readonly status?: number;
       readonly address: string;
       readonly user?: string;
       readonly milliseconds: number;

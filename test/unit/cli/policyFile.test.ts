@@ -86,11 +86,9 @@ async function follow(t: TestContext) {
       policies.push(policy);
       signal.notify();
     },
-    {
-      say: (line) => {
-        said.push(line);
-        signal.notify();
-      },
+    (line) => {
+      said.push(line);
+      signal.notify();
     },
   );
   t.after(end);
