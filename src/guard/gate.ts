@@ -322,7 +322,10 @@ export class Gate {
       ...(headers && { headers }),
       onAnswer: (answer) => {
         watchTokens(path, answer, track, permit?.charge.answering());
-        if (permit !== undefined) watchReader(answer, readerPatienceMs, () => permit.yield());
+        if (permit === undefined) return;
+        watchReader(answer, readerPatienceMs, () => permit.yield());
+        // Ollama has done its part, though the client may be long in taking the rest.
+        answer.on('end', () => permit.yield());
       },
     });
   }

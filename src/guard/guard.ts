@@ -310,10 +310,11 @@ export class Guard {
     }, drainMs);
     await closed;
     clearTimeout(cutOff);
-    await this.#sharing;
     await Promise.race([this.#gate.close(), sleep(settleMs, undefined, { ref: false })]);
-    this.#tokens.close();
     await this.#countsFile?.flush();
+    // What waits for a certificate may take longer than whoever stops this has patience.
+    await this.#sharing;
+    this.#tokens.close();
     this.#reporter.flush();
   }
 }

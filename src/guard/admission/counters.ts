@@ -121,5 +121,6 @@ export class Counters {
 function countOf(found: RateLimiterRes | null | undefined, { seconds }: Window): Count {
   // A record may outlast its window until the library's timer has run.
   if (!found || found.msBeforeNext <= 0) return { used: 0, millisecondsLeft: seconds * 1_000 };
-  return { used: found.consumedPoints, millisecondsLeft: found.msBeforeNext };
+  // A clock that was set back makes no window longer.
+  return { used: found.consumedPoints, millisecondsLeft: Math.min(found.msBeforeNext, seconds * 1_000) };
 }

@@ -20,8 +20,8 @@ const file = z.strictObject({
     z.strictObject({
       limit: z.literal('tokensPerDay'),
       key: z.string(),
-      used: z.number().check(z.nonnegative()),
-      endsAt: z.number().check(z.nonnegative()),
+      used: z.int().check(z.nonnegative()),
+      endsAt: z.int().check(z.nonnegative()),
     }),
   ),
 });
@@ -44,6 +44,8 @@ export class CountsFile {
   #timer: NodeJS.Timeout | undefined;
   /** Writes wait for one another here. */
   #last: Promise<void> = Promise.resolve();
+  /** Whether something was counted that is not written. */
+  #isBehind = false;
   #isFailing = false;
 
   constructor(ports: CountsFilePorts) {
@@ -63,26 +65,27 @@ export class CountsFile {
 
   /** The counts have changed, and are written in a while. */
   writeLater(): void {
+    this.#isBehind = true;
     this.#timer ??= setTimeout(() => void this.flush(), writeDelayMs).unref();
   }
 
   /** Writes what is not written yet; resolves when nothing is being written any more. */
   flush(): Promise<void> {
-    if (this.#timer !== undefined) {
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
-      this.#last = this.#last.then(() => this.#write());
-    }
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#last = this.#last.then(() => (this.#isBehind ? this.#write() : undefined));
     return this.#last;
   }
 
   async #write(): Promise<void> {
     const text = JSON.stringify({ version: 1, counts: this.#ports.counts() });
+    this.#isBehind = false;
     try {
       await this.#isThere();
       await writeFileAtomic(this.#path, text, { mode: 0o600 });
       this.#isFailing = false;
     } catch (error) {
+      this.#isBehind = true;
       if (this.#isFailing) return;
       this.#isFailing = true;
       this.#ports.onProblem(

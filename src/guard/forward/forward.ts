@@ -79,6 +79,8 @@ interface Exchange extends Omit<Forwarding, 'checked'> {
   settled: boolean;
   retried: boolean;
   upstream?: ClientRequest;
+  /** Set while what Ollama answers is passed on. */
+  answer?: IncomingMessage;
 }
 
 /**
@@ -148,6 +150,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       return;
     }
     res.writeHead(statusCode, headers);
+    exchange.answer = answer;
     passOn(answer, res);
     exchange.onAnswer?.(answer);
     // A stream's client learns at once that its request is being answered; what came with the head leaves along with it.
@@ -185,10 +188,13 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
     if (checked === undefined) continueIfExpected(req, res);
     res.on('close', () => {
       exchange.settled = true;
-      // Ollama stops generating when its client is gone; without this it never learns (P1, P2).
-      if (!res.writableFinished || !req.complete) exchange.upstream?.destroy();
+      const { upstream, answer } = exchange;
+      // Ollama stops generating when its client is gone; without this it never learns (P1, P2). When it has said all, that
+      // is read to its end, which `pipe` leaves waiting for a reader for ever: its numbers are there.
+      if (answer?.complete === true) setImmediate(() => answer.resume());
+      else if (!res.writableFinished || !req.complete) upstream?.destroy();
       // Ollama may answer before it has read the whole body, and close or read no more; then nobody waits for it to.
-      if (exchange.upstream?.writableFinished === false) exchange.upstream.destroy();
+      if (upstream?.writableFinished === false) upstream.destroy();
       discardRest(req);
     });
     req.url = exchange.path;

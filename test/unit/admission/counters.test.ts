@@ -57,6 +57,8 @@ test('days that are over are not taken up, and a clock that was set back makes n
   assert.equal((await countOf(counters, counterOf('tokensPerDay')))?.used, 0);
   counters.restore([{ ...kept, endsAt: now + 40 * day }]);
   assert.deepEqual(await countOf(counters, counterOf('tokensPerDay')), { used: 7, millisecondsLeft: day });
+  t.mock.timers.setTime(now - 30 * day);
+  assert.deepEqual(await countOf(counters, counterOf('tokensPerDay')), { used: 7, millisecondsLeft: day });
 });
 
 test('as many are kept as are counted, and no more', async (t) => {
