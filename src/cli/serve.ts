@@ -88,7 +88,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const signalled = Promise.race([once(process, 'SIGINT', { signal }), once(process, 'SIGTERM', { signal })]);
   signalled.catch(() => undefined);
   try {
-    const state = await host.start(config, users);
+    const state = await Promise.race([host.start(config, users), signalled.then(() => undefined)]);
+    if (state === undefined) return;
     if (state.status !== 'running') throw await broken.promise;
     const listening = await onListening(state, {
       setUsers: (changed) => host.setUsers(changed),

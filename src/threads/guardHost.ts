@@ -95,9 +95,11 @@ export class GuardHost {
   }
 
   /**
-   * Stops the guard; requests under way get `drainMs` milliseconds to finish.
+   * Stops the guard; requests under way get `drainMs` milliseconds to finish. One that starts is given up: what it waits
+   * for, such as a certificate, may take minutes.
    */
   stop(drainMs: number): Promise<GuardState> {
+    if (this.#state.status === 'starting') void this.#endThread();
     return this.#inTurn(() => this.#stop(drainMs));
   }
 

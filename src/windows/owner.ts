@@ -91,6 +91,8 @@ export class Owner implements OwnerFunctions {
 
   stop(): Promise<Outcome> {
     this.#takingOver?.abort();
+    // A start under way is given up, and nobody waits for it.
+    if (this.#ports.host.state.status === 'starting') void this.#ports.host.stop(0);
     return this.#inTurn(() => this.#stop());
   }
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { copyFile, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { startDemoOllama } from '../../src/demo/demoOllama.ts';
@@ -158,6 +160,19 @@ describe('ollama-guard serve --tls', { skip: without('openssl', 'curl') }, () =>
     const kept = join(data, 'tls', 'acme-external-account.json');
     assert.equal(await readFile(kept, 'utf8'), 'c2VjcmV0LWhtYWMta2V5');
     assert.equal((await stat(kept)).mode & 0o777, 0o600);
+  });
+
+  it('acme: SIGTERM ends one that still waits for its directory', async (t) => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    t.after(() => silent.close());
+    const directory = `https://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
+    const asked = once(silent, 'connection');
+    const acme = ['--tls', 'acme', '--domain', 'gpu.example.org', '--acme-directory', directory];
+    const guard = await serve(t, await withAlice(t), ...acme);
+    const [socket] = await asked;
+    t.after(() => socket.destroy());
+    assert.equal(await guard.end('SIGTERM'), 0);
   });
 
   it('off beyond loopback: says that others can read along, and every way it is reached', async (t) => {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import bcrypt from 'bcryptjs';
@@ -138,6 +140,24 @@ test('start and stop take turns, in whatever order they are asked for', async (t
     host.start(config, team.users),
   ]);
   assert.deepEqual(done.map(({ status }) => status).at(-1), 'running');
+});
+
+test('a start that waits for a certificate is given up when the guard is to stop, and the next one goes its way', async (t) => {
+  const upstream = await startFakeOllama(t);
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  t.after(() => silent.close());
+  const directory = `https://127.0.0.1:${(silent.address() as AddressInfo).port}/`;
+  const { host } = new TestHost();
+  t.after(() => host.dispose());
+  const asked = once(silent, 'connection');
+  const tls = { mode: 'acme', domain: 'gpu.example.org', directory } as const;
+  const starting = host.start(parseConfig({ ...configFor(upstream), tls }), team.users);
+  const [socket] = await asked;
+  t.after(() => socket.destroy());
+  assert.deepEqual(await host.stop(60_000), { status: 'stopped' });
+  await starting;
+  assert.equal((await host.start(configFor(upstream), team.users)).status, 'running');
 });
 
 test('a busy port is a failure with its code, and is cured by another start', async (t) => {
