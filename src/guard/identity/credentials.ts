@@ -22,9 +22,11 @@ const invalid: Credential = { kind: 'invalid' };
 /** Placeholders that SDKs and editors send in place of a key. */
 const dummies: ReadonlySet<string> = new Set(['', 'ollama', 'undefined', 'null', 'none', 'dummy', 'EMPTY', 'sk-dummy']);
 
-/** Three parts in base64url, and no more than the headers of a request could hold: RFC 7515 §3.1. */
+/** Three parts in base64url: RFC 7515 §3.1. */
 const tokenForm = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
-const maxTokenLength = 16 * 1024;
+
+/** In characters: as much as the headers of a request may hold in all. */
+export const maxTokenLength = 16 * 1024;
 
 /** What of a request the ollama command line signs: the method, and the target with its query, as they came. */
 export interface SignedRequest {

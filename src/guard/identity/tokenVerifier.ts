@@ -3,6 +3,7 @@ import { decodeJwt, decodeProtectedHeader, errors, type JSONWebKeySet, jwtVerify
 import { LRUCache } from 'lru-cache';
 import type { TokenIssuer } from '../policy/policyDocument.ts';
 import type { Identity } from './authenticator.ts';
+import { maxTokenLength } from './credentials.ts';
 import { loadKeys } from './discovery.ts';
 import { KeySet, KeysUnavailableError } from './keySet.ts';
 import { ClaimError, type Claims, identityOf } from './tokenClaims.ts';
@@ -19,9 +20,6 @@ export interface TokenVerifierPorts {
   /** Gets the keys of an issuer; see discovery.ts. */
   readonly loadKeys?: (issuer: TokenIssuer, closed: AbortSignal) => Promise<JSONWebKeySet>;
 }
-
-/** In characters: as much as the headers of a request may hold in all. */
-const maxTokenLength = 16 * 1024;
 
 /** What an issuer signs with unless its configuration says. Never `none`, nor by a secret both sides have. */
 const defaultAlgorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'];

@@ -33,7 +33,7 @@ export function decided(asked: Iterable<Verdict>): Verdict {
 }
 
 /** Every rule on a model, in the order in which they are asked. */
-export function* askModel(access: Access, name: ModelName | undefined, isRemote: IsRemote): Generator<Verdict> {
+function* askModel(access: Access, name: ModelName | undefined, isRemote: IsRemote): Generator<Verdict> {
   if (name === undefined) {
     yield no('bad-model', 'model', 'not the name of a model');
     return;
