@@ -324,8 +324,7 @@ export class Gate {
         watchTokens(path, answer, track, permit?.charge.answering());
         if (permit === undefined) return;
         watchReader(answer, readerPatienceMs, () => permit.yield());
-        // Ollama has done its part, though the client may be long in taking the rest.
-        answer.on('end', () => permit.yield());
+        answer.on('end', () => permit.answered());
       },
     });
   }

@@ -20,3 +20,26 @@ it('a ninth request on a connection that is still being answered is refused', as
   assert.equal(text.match(/HTTP\/1\.1 200/g)?.length, 8);
   assert.match(text, /HTTP\/1\.1 429/);
 });
+
+it('however many requests a stranger pipelines, Node has nothing to warn of', async (t) => {
+  const demo = await startDemoOllama();
+  t.after(() => demo.stop());
+  const guard = await startGuard(t, demo.url);
+  const warnings: string[] = [];
+  const onWarning = ({ name }: Error): void => void warnings.push(name);
+  process.on('warning', onWarning);
+  t.after(() => process.off('warning', onWarning));
+  const client = await RawClient.open(t, guard.port);
+  const body = JSON.stringify({ model: 'demo', prompt: 'Hello' });
+  const head = `POST /api/generate HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${team.mia.bearer}`;
+  client.send(`${head}\r\nContent-Length: ${body.length}\r\n\r\n${body}`.repeat(8));
+  for (let i = 0; i < 8; i += 1) assert.equal((await client.response()).status, 200);
+  for (const host of ['localhost', 'foreign.example']) {
+    const stranger = await RawClient.open(t, guard.port);
+    stranger.send(`GET /api/version HTTP/1.1\r\nHost: ${host}\r\n\r\n`.repeat(40));
+    await stranger.has('HTTP/1.1 4');
+    stranger.socket.destroy();
+  }
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(warnings, []);
+});

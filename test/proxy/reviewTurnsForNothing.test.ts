@@ -49,14 +49,24 @@ it('nor does one behind a request that takes no turn, and none is left when the 
   await untilQueue(guard, ({ running, waiting }) => running + waiting === 0);
 });
 
-it('an answer that waits for its reader for ten seconds lets another run beside it', async (t) => {
+it('an answer that waits for its reader for ten seconds lets another run beside it, and none of its own user', async (t) => {
   const upstream = await startFakeOllama(t, () => {});
   const guard = await startGuard(t, upstream, { users, config: { policy: { queue: { concurrency: 1 } } } });
   const slow = await RawClient.open(t, guard.port);
   slow.socket.pause();
   slow.send(ask(team.mia, '/api/embed', { model: 'x', input: 'hi' }));
   (await upstream.reply(0)).text(Buffer.alloc(64 * 1024 * 1024, ' '), 'application/json');
-  const colleague = guard.call(ask(noa, '/api/chat', chat('colleague')));
-  (await upstream.reply(1)).text(last);
-  assert.equal((await colleague).status, 200);
+  const own = guard.call(ask(team.mia, '/api/chat', chat('own')));
+  await untilQueue(guard, ({ waiting }) => waiting === 1);
+  for (const [number, name] of ['colleague', 'colleague again'].entries()) {
+    const colleague = guard.call(ask(noa, '/api/chat', chat(name)));
+    const reply = await upstream.reply(number + 1);
+    assert.match(reply.request.text, /colleague/);
+    reply.text(last);
+    assert.equal((await colleague).status, 200);
+  }
+  slow.socket.destroy();
+  (await upstream.reply(3)).text(last);
+  assert.equal((await own).status, 200);
+  await untilQueue(guard, ({ running, waiting }) => running + waiting === 0);
 });

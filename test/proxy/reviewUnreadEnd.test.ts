@@ -57,7 +57,7 @@ async function scene(t: TestContext, isFull: boolean, config: { readonly idleTim
   await sleep(50);
   assert.deepEqual([response.found?.writableEnded, response.found?.writableFinished], [!isFull, false]);
   upstream.answer = (next) => next.json({ done: true, prompt_eval_count: 1, eval_count: 1 });
-  return { guard, client, isRead: () => response.found?.writableFinished };
+  return { guard, client, reply, isRead: () => response.found?.writableFinished };
 }
 
 /** Whether somebody is let in, and what is left to them. */
@@ -74,6 +74,15 @@ test('a client that leaves gives back its turn, its place and what was reserved,
   assert.equal(status, 200);
   // What the request itself reserves is small.
   assert.ok(left > limits.tokensPerDay - 71_000 && left < limits.tokensPerDay - 70_000, `${left}`);
+});
+
+test('an answer that has come whole is passed on whole, though Ollama resets the connection', async (t) => {
+  const { guard, client, reply } = await scene(t, true);
+  reply.reset();
+  await sleep(50);
+  client.socket.resume();
+  await client.has(`${last}\r\n0\r\n\r\n`);
+  await untilQueue(guard, ({ running }) => running === 0);
 });
 
 test('so does one that the guard cuts off because it does not read', async (t) => {

@@ -129,7 +129,12 @@ export class Permit {
     this.#slot.forgive();
   }
 
-  /** Lets another go in its place, though it is not over: what it waits for is not Ollama. */
+  /** Ollama has answered to the end, and has room for another; the client may be long in taking the rest. */
+  answered(): void {
+    this.#place?.done(this.charge.used);
+  }
+
+  /** Lets another user's go in its place, though it is not over: what it waits for is its reader. */
   yield(): void {
     this.#place?.yield();
   }

@@ -24,7 +24,7 @@ export interface Place {
   readonly isRunning: boolean;
   /** Its place among those that wait, from 1; 0 when it does not wait. Cheap as long as nothing moves. */
   readonly position: number;
-  /** Another may run beside it until it is done. Does nothing to one that waits. */
+  /** Another user's may run beside it until it is done. Does nothing to one that waits. */
   yield(): void;
   /** It is over, having used so many tokens of its prompt and its answer. One that waits leaves. */
   done(tokensUsed: number): void;
@@ -132,7 +132,9 @@ export class FairQueue {
   readonly #keeper: PlaceKeeper = {
     positionOf: (request) => this.#order().get(request) ?? 0,
     yield: (request) => {
-      if (request.state === 'running') this.#free(request, 'yielded');
+      if (request.state !== 'running') return;
+      this.#turns.giveAway(request);
+      this.#free(request, 'yielded');
     },
     done: (request, tokensUsed) => {
       if (request.state === 'waiting') this.#leave(request);
@@ -155,8 +157,9 @@ export class FairQueue {
 
   /** A place, which runs at once when there is room; or none. */
   enter(entry: QueueEntry, events: QueueEvents): Place | QueueRefusal {
-    const hasRoom = this.#running < this.#policy.concurrency && this.#turns.size === 0;
-    const free = this.#policy.length - this.#turns.size;
+    const { concurrency, length } = this.#policy;
+    const hasRoom = this.#running < concurrency && !this.#turns.hasNext && !this.#turns.isHeld(entry.userId);
+    const free = length - this.#turns.size;
     if (!hasRoom && this.#turns.waitingOf(entry.userId) >= free) return { refusal: 'queue-full', retryAfter };
     this.#lastNumber += 1;
     const request = new Request(this.#keeper, entry, this.#lastNumber, this.#now());
@@ -205,14 +208,12 @@ export class FairQueue {
   #done(request: Request, tokensUsed: number): void {
     if (request.state === 'over') return;
     this.#turns.settle(request, boundedTokens(tokensUsed));
-    if (request.state === 'running') this.#free(request, 'over');
-    else request.state = 'over';
-    this.#positions = undefined;
+    this.#free(request, 'over');
   }
 
   #free(request: Request, state: 'yielded' | 'over'): void {
+    if (request.state === 'running') this.#running -= 1;
     request.state = state;
-    this.#running -= 1;
     this.#positions = undefined;
     this.#start();
   }

@@ -15,7 +15,7 @@ interface Level<T> {
   readonly priority: number;
   /** How many rounds were gone. */
   round: number;
-  /** Users with somebody waiting. */
+  /** Users with somebody waiting whose turn may come. */
   readonly users: Set<User<T>>;
 }
 
@@ -28,6 +28,8 @@ interface User<T> {
   /** Oldest first. */
   readonly waiting: Set<T>;
   running: number;
+  /** Of these, how many had their turn given away. */
+  givenAway: number;
   /** Of requests that are settled, the later ones counting more: what they used, and were thought to use. */
   used: number;
   estimated: number;
@@ -68,6 +70,8 @@ export class Turns<T extends Waiting> {
   readonly #users = new Map<string, User<T>>();
   readonly #levels = new Map<number, Level<T>>();
   readonly #taken = new Map<T, Taken<T>>();
+  /** Of those, whose turn was given away. */
+  readonly #givenAway = new Set<T>();
   /** Users who have nothing here but a debt. */
   readonly #debtors = new Set<User<T>>();
   #size = 0;
@@ -75,6 +79,16 @@ export class Turns<T extends Waiting> {
   /** How many wait. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Whether somebody waits whose turn may come. */
+  get hasNext(): boolean {
+    return this.#highest() !== undefined;
+  }
+
+  /** Whether no turn comes to this user for now. */
+  isHeld(userId: string): boolean {
+    return (this.#users.get(userId)?.givenAway ?? 0) > 0;
   }
 
   /** How many of this user wait. */
@@ -87,7 +101,7 @@ export class Turns<T extends Waiting> {
     if (user.waiting.size === 0) user.paidIn = Math.max(user.paidIn, user.level.round);
     user.weight = request.weight;
     user.waiting.add(request);
-    user.level.users.add(user);
+    if (user.givenAway === 0) user.level.users.add(user);
     this.#size += 1;
   }
 
@@ -113,6 +127,18 @@ export class Turns<T extends Waiting> {
     return request;
   }
 
+  /**
+   * The turn of a request that is not over goes to somebody else. To nobody of its own user: who lets answers wait would
+   * have as many at once as it likes.
+   */
+  giveAway(request: T): void {
+    const taken = this.#taken.get(request);
+    if (taken === undefined || this.#givenAway.has(request)) return;
+    this.#givenAway.add(request);
+    taken.user.givenAway += 1;
+    taken.user.level.users.delete(taken.user);
+  }
+
   /** A request that has had its turn used so many tokens. */
   settle(request: T, tokens: number): void {
     const taken = this.#taken.get(request);
@@ -124,14 +150,22 @@ export class Turns<T extends Waiting> {
     user.used = user.used * memory + tokens;
     user.estimated = user.estimated * memory + request.tokens;
     user.running -= 1;
+    if (this.#givenAway.delete(request)) user.givenAway -= 1;
+    if (user.givenAway === 0 && user.waiting.size > 0) user.level.users.add(user);
     this.#rest(user);
   }
 
   /** Those who wait, in the order in which their turns come if nobody else comes and no estimate is corrected. */
   order(): readonly T[] {
+    const users = [...this.#users.values()];
     return [...this.#levels.values()]
       .sort((a, b) => b.priority - a.priority)
-      .flatMap(({ users }) => [...users].flatMap(claims).sort(byClaim))
+      .flatMap((level) =>
+        users
+          .filter((user) => user.level === level)
+          .flatMap(claims)
+          .sort(byClaim),
+      )
       .map(([request]) => request);
   }
 
@@ -144,6 +178,7 @@ export class Turns<T extends Waiting> {
       paidIn: level.round,
       waiting: new Set(),
       running: 0,
+      givenAway: 0,
       used: 0,
       estimated: 0,
     };

@@ -8,6 +8,9 @@ const maxPipelined = 8;
 /** How many requests of a connection are being answered. */
 const open = new WeakMap<Socket, number>();
 
+/** Responses that wait behind another, by their connection. */
+const waiting = new WeakMap<Socket, Set<ServerResponse>>();
+
 /** Waits until the answers before this one on its connection are over, or the connection is. */
 export async function afterEarlierAnswers(res: ServerResponse): Promise<void> {
   if (res.socket !== null || res.destroyed) return;
@@ -22,16 +25,27 @@ export async function afterEarlierAnswers(res: ServerResponse): Promise<void> {
  */
 export function closeWithConnection({ socket }: IncomingMessage, res: ServerResponse): void {
   if (res.socket !== null) return;
-  // Where Node does it, Node comes first.
-  const close = () =>
-    setImmediate(() => {
-      if (res.closed) return;
-      res.destroy();
-      res.emit('close');
-    });
-  const settle = () => void socket.off('close', close);
-  socket.on('close', close);
+  const others = waiting.get(socket) ?? watch(socket);
+  others.add(res);
+  const settle = () => void others.delete(res);
   res.once('socket', settle).once('close', settle);
+}
+
+/** One listener, however many wait. */
+function watch(socket: Socket): Set<ServerResponse> {
+  const responses = new Set<ServerResponse>();
+  waiting.set(socket, responses);
+  socket.on('close', () => {
+    // Where Node does it, Node comes first.
+    for (const res of responses) setImmediate(close, res);
+  });
+  return responses;
+}
+
+function close(res: ServerResponse): void {
+  if (res.closed) return;
+  res.destroy();
+  res.emit('close');
 }
 
 /**

@@ -115,7 +115,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       return;
     }
     exchange.upstream = upstream;
-    limitWaiting(upstream, config, secure ? 'secureConnect' : 'connect');
+    limitWaiting(upstream, config, secure ? 'secureConnect' : 'connect', () => exchange.answer?.complete === true);
     // Nobody asked for another protocol. Node drops such a connection without an error, and the client would hang.
     upstream.on('upgrade', (_answer, socket) => {
       socket.destroy();
@@ -163,7 +163,8 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       return;
     }
     const exchange = exchanges.get(req);
-    if (exchange === undefined || exchange.settled) return;
+    // What came whole is passed on whole, whatever becomes of the connection.
+    if (exchange === undefined || exchange.settled || exchange.answer?.complete) return;
     if (mayRetry(req, res, exchange)) {
       exchange.retried = true;
       send(req, res, readableOf([]));
@@ -231,10 +232,19 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
 /**
  * Bounds the waits on Ollama: for a connection, and for the next byte. The second is longer than any model takes to
  * load, and every byte starts it anew (SEC-65).
+ *
+ * @param isAnswered whether all of the answer is here, so that it is the client that is waited for.
  */
-function limitWaiting(upstream: ClientRequest, config: ForwardConfig, connected: 'connect' | 'secureConnect'): void {
-  const giveUp = () =>
+function limitWaiting(
+  upstream: ClientRequest,
+  config: ForwardConfig,
+  connected: 'connect' | 'secureConnect',
+  isAnswered: () => boolean,
+): void {
+  const giveUp = () => {
+    if (isAnswered()) return;
     upstream.destroy(Object.assign(new Error('Ollama did not answer in time'), { code: 'ETIMEDOUT' }));
+  };
   upstream.setTimeout(config.upstreamIdleTimeoutMs);
   upstream.on('timeout', giveUp);
   if (upstream.socket?.connecting) {

@@ -61,10 +61,11 @@ export class Charge {
   #settle(): void {
     if (this.#isSettled || this.#wasAnswered === undefined || (this.#isAnswering && this.#count === undefined)) return;
     this.#isSettled = true;
-    this.#onSettled(this.#used());
+    this.#onSettled(this.used);
   }
 
-  #used(): number {
+  /** What it used as far as that is known by now. */
+  get used(): number {
     if (this.#sent === undefined) return 0;
     const { prompt, output, at } = this.#sent;
     const meanwhile = Math.min(output, Math.ceil(tokensIn(this.#now() - at)));

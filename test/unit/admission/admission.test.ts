@@ -136,6 +136,28 @@ test('a queue without a place refuses, with when to come again and what is left 
   assert.equal((await permitOf(admission, noa)).headers['RateLimit-Remaining'], '4', 'it did not count');
 });
 
+test('a turn is over, and paid, when Ollama has answered, and everything else when the client has it', async (t) => {
+  stopTime(t);
+  const admission = new Admission(policy);
+  const mia = caller('mia', { limits: { concurrentRequests: 1, tokensPerDay: 1_000 } });
+  const first = await runs(admission, mia);
+  const { permit: second } = await waits(admission, caller('noa'));
+  first.charge.answering()({ prompt: 0, output: 0 });
+  first.answered();
+  assert.equal(second.position, 0, 'it has the turn');
+  // She has paid for what Ollama counted, which is nothing, and not for what was thought.
+  await waits(admission, caller('mia'));
+  await waits(admission, caller('pia'));
+  assert.deepEqual(order(admission), ['mia', 'pia']);
+
+  const held = await admission.begin(mia);
+  assert.ok('refusal' in held && held.refusal === 'too-many-at-once');
+  first.charge.closed(true);
+  const last = await admission.begin({ ...mia, limits: { tokensPerDay: 1_000 } });
+  assert.ok('turn' in last);
+  assert.equal(last.headers['RateLimit-Remaining'], '1000');
+});
+
 test('a request counts from its turn on, whether it had to wait or not', async (t) => {
   stopTime(t);
   const admission = new Admission(policy);

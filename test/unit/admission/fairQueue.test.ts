@@ -230,6 +230,40 @@ test('one that yields runs no more, another does, and it is settled when it is d
   assert.equal(queue.snapshot().running, 1);
 });
 
+test('a turn that was given away comes to others, and to its own user when it is over', () => {
+  const { happened, place, queue } = create({ concurrency: 2 });
+  const [slow, other] = [place('mia'), place('mia')];
+  const order = () => queue.snapshot().waiting.map(({ userId }) => userId);
+  slow.yield();
+  const next = place('mia', { priority: 5 });
+  assert.equal(next.isRunning, false, 'though there is room');
+  assert.equal(next.position, 1);
+  assert.ok(place('noa').isRunning, 'whoever comes is not held up by one that may not');
+  place('ole');
+  assert.deepEqual(order(), ['mia', 'ole']);
+  other.done(100);
+  assert.deepEqual(happened, ['ole'], 'of a lower priority');
+  slow.done(100);
+  assert.deepEqual([happened, queue.snapshot().running], [['ole'], 2]);
+  place('pia');
+  queue.setPolicy({ ...policy, concurrency: 3 });
+  assert.deepEqual(happened, ['ole', 'mia']);
+});
+
+test('a user whose turns were given away waits for the last of them, also when it leaves', () => {
+  const { happened, place, queue } = create({ concurrency: 2 });
+  const slow = [place('mia'), place('mia')];
+  const leaving = place('mia', { label: 'leaving' });
+  for (const one of slow) one.yield();
+  place('mia');
+  slow[0]?.done(1);
+  leaving.done(0);
+  assert.deepEqual(happened, []);
+  slow[1]?.done(1);
+  assert.deepEqual(happened, ['mia']);
+  assert.deepEqual([queue.snapshot().running, queue.snapshot().length], [1, 0]);
+});
+
 test('one that waits has nothing to yield', () => {
   const { happened, place } = create();
   place('mia');
