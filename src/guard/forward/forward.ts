@@ -192,7 +192,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       const { upstream, answer } = exchange;
       // Ollama stops generating when its client is gone; without this it never learns (P1, P2). When it has said all, that
       // is read to its end, which `pipe` leaves waiting for a reader for ever: its numbers are there.
-      if (answer?.complete === true) setImmediate(() => answer.resume());
+      if (answer?.complete === true && !answer.readableEnded) setImmediate(() => answer.resume());
       else if (!res.writableFinished || !req.complete) upstream?.destroy();
       // Ollama may answer before it has read the whole body, and close or read no more; then nobody waits for it to.
       if (upstream?.writableFinished === false) upstream.destroy();
