@@ -52,17 +52,16 @@ export class EndpointFile {
     }
   }
 
-  /** Waits until a guard that runs knows of a change: whoever made it may be a script, and faster than the guard looks. */
-  async untilSeen(): Promise<void> {
-    const endpoint = await this.read();
-    if (endpoint !== undefined && isRunning(endpoint)) await sleep(seenAfterMs);
-  }
-
   #inTurn(step: () => Promise<void>): Promise<void> {
     const done = this.#last.then(step);
     this.#last = done.catch(() => undefined);
     return done;
   }
+}
+
+/** Waits until a guard that runs knows of a change: whoever made it may be a script, and faster than the guard looks. */
+export async function untilSeen(endpoint: EndpointRecord | undefined): Promise<void> {
+  if (endpoint !== undefined && isRunning(endpoint)) await sleep(seenAfterMs);
 }
 
 /** Whether the guard that wrote a record is still there. */

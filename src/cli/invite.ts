@@ -1,12 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { renderUnicodeCompact } from 'uqr';
 import { GuardError } from '../guard/errors.ts';
 import { createInvite } from '../guard/identity/invite.ts';
 import { applyEdit } from '../guard/identity/userEdit.ts';
 import { createUser, isTaken, type User, whyBarred } from '../guard/identity/users.ts';
 import { editorLink, type Invite, pageLink } from '../guard/share/inviteLink.ts';
-import { type EndpointRecord, isRunning } from './endpointFile.ts';
-import { seenAfterMs } from './followFile.ts';
+import { type EndpointRecord, isRunning, untilSeen } from './endpointFile.ts';
 import { isForThisComputer, reachOf } from './reach.ts';
 import type { Terminal } from './terminal.ts';
 import type { UsersFile } from './usersFile.ts';
@@ -55,8 +53,7 @@ export async function invite(
     code,
     user: name,
   };
-  // Whoever is handed the link may be a script, and faster than the guard looks.
-  await sleep(seenAfterMs);
+  await untilSeen(endpoint);
   const role = users.find((user) => user.name === name)?.role;
   terminal.say(`Invite for ${name} (${role}). It works once, until ${moment(record.expiresAt)}:`);
   terminal.out(pageLink(made));

@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { HashClient } from '../threads/hashClient.ts';
 import { type AccessFlags, addAccessFlags } from './accessFlags.ts';
 import { openDataFolder } from './dataFolder.ts';
-import { EndpointFile } from './endpointFile.ts';
+import { EndpointFile, untilSeen } from './endpointFile.ts';
 import { type DataOption, dataOption, parseLifetime, parseLimit, parsePositive } from './options.ts';
 import { PolicyFile } from './policyFile.ts';
 import { publicKeyAdd, publicKeyList, publicKeyRemove, publicKeysExport, publicKeysImport } from './publicKeys.ts';
@@ -50,7 +50,7 @@ export function addUserCommands(program: Command, terminal: Terminal): void {
       hashPassword: (password) => hash.hash(password),
     };
     await run(ports).finally(() => hash.stop());
-    if (file.isChanged) await new EndpointFile(folder).untilSeen();
+    if (file.isChanged) await untilSeen(await new EndpointFile(folder).read());
   };
   const user = program.command('user').description('add, list, change and remove users');
   addRecordCommands(user, withUsers);
