@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { preparePython } from '../test/clients/python.ts';
 import { installPrograms } from '../test/support/debian.ts';
 import { runTests, testFiles } from './runTests.mjs';
 
@@ -14,6 +15,7 @@ const name = `node-${process.platform}-${process.arch}`;
 const folder = mkdtempSync(join(tmpdir(), 'oldest-node-'));
 try {
   installPrograms();
+  preparePython();
   const install = ['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund'];
   const { status } = spawnSync('npm', [...install, `${name}@${major}.${minor}.0`], { stdio: 'inherit' });
   if (status !== 0) throw new Error(`npm cannot install ${name} ${major}.${minor}.0.`);

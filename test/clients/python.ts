@@ -1,6 +1,6 @@
 /**
  * Makes the Python that the clients in `requirements.txt` run in, once: a virtual environment in `.python` beside this
- * file. Run it alone with `node test/clients/python.ts` to see why it cannot be made.
+ * file. `npm test` does so; alone it is `node test/clients/python.ts`.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ const python = join(scripts, process.platform === 'win32' ? 'python.exe' : 'pyth
 const systemPython = process.platform === 'win32' ? 'python' : 'python3';
 
 /** A computer that has no Python with these clients, with what shows it. */
-export class NoPythonError extends Error {}
+class NoPythonError extends Error {}
 
 function attempt(advice: string, program: string, ...args: readonly string[]): void {
   try {
@@ -45,44 +45,51 @@ function installVenv(): void {
   }
 }
 
+const wanted = readFileSync(requirements, 'utf8');
+const isReady = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted;
+
 /**
- * The Python to run snippets with; made when it is not there, or when the requirements have changed.
+ * Makes it when it is not there, or when the requirements have changed.
  *
  * @throws NoPythonError when there is no Python 3, or pip cannot fetch the clients.
  */
-export function setupPython(): string {
-  const wanted = readFileSync(requirements, 'utf8');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return python;
+function setupPython(): void {
+  if (isReady()) return;
 
   installVenv();
+  rmSync(stamp, { force: true });
   rmSync(environment, { recursive: true, force: true });
   mkdirSync(environment);
   writeFileSync(join(environment, '.gitignore'), '*\n');
   attempt('No virtual environment.', systemPython, '-m', 'venv', environment);
   // Wheels alone: nothing is compiled, and no package's own code runs while it is installed.
   const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--only-binary', ':all:'];
-  const once = ['--retries', '1', '--timeout', '15', '--no-compile', '--no-deps'];
+  const once = ['--retries', '3', '--timeout', '15', '--no-compile', '--no-deps'];
   attempt('pip cannot fetch the Python clients.', python, ...pip, ...once, '--requirement', requirements);
   writeFileSync(stamp, wanted);
-  return python;
 }
 
-/** The Python to run, or for a test's `skip` why there is none; in CI that is a failure. */
-export function findPython(): { readonly python: string; readonly skip: string | false } {
+/** Makes it before tests run, which is once for all their processes; says why when it cannot. In CI that is a failure. */
+export function preparePython(): void {
   try {
-    return { python: setupPython(), skip: false };
+    setupPython();
   } catch (error) {
     if (process.env.CI || !(error instanceof NoPythonError)) throw error;
-    return { python: '', skip: error.message };
+    console.error(`tests: ${error.message}`);
   }
+}
+
+/**
+ * The Python to run, or for a test's `skip` how to get one. It makes none: test files run in processes of their own at
+ * once, and one would take away what another works with.
+ */
+export function findPython(): { readonly python: string; readonly skip: string | false } {
+  if (isReady()) return { python, skip: false };
+  return { python: '', skip: 'needs the Python clients: node test/clients/python.ts' };
 }
 
 if (import.meta.main) {
-  try {
-    console.log(setupPython());
-  } catch (error) {
-    if (!(error instanceof NoPythonError)) throw error;
-    console.error(error.message);
-    process.exitCode = 1;
-  }
+  preparePython();
+  if (isReady()) console.log(python);
+  else process.exitCode = 1;
 }
