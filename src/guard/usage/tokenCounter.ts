@@ -4,31 +4,31 @@ import { type AnswerUsage, usageAtEnd, usageWithin } from './answerUsage.ts';
 /** How Ollama streams on a path. */
 interface Form {
   /** How a line begins that holds what the model wrote, or says that the next one does; none begins another. */
-  readonly begins: readonly Buffer[];
+  readonly begins: readonly string[];
   /** The most bytes of a line that holds one token, of a model with a long name. */
   readonly usual: number;
   /** How a line ends that says how likely its token was, at length. */
-  readonly likelyEnd?: Buffer;
+  readonly likelyEnd?: string;
 }
 
 /** Without tools no line holds more than a token, however much is said of it, or of all of them at the end. */
 const noTools = Number.POSITIVE_INFINITY;
 
-const native = [Buffer.from('{')];
-const data = [Buffer.from('data: {')];
+const native = ['{'];
+const data = ['data: {'];
 
 const forms: Readonly<Record<string, Form>> = {
   '/api/generate': { begins: native, usual: noTools },
-  '/api/chat': { begins: native, usual: 224, likelyEnd: Buffer.from(']}]}') },
-  '/v1/chat/completions': { begins: data, usual: 320, likelyEnd: Buffer.from(']}]}}]}') },
+  '/api/chat': { begins: native, usual: 224, likelyEnd: ']}]}' },
+  '/v1/chat/completions': { begins: data, usual: 320, likelyEnd: ']}]}}]}' },
   '/v1/completions': { begins: data, usual: noTools },
   '/v1/responses': {
-    begins: ['output_text', 'function_call_arguments', 'reasoning_summary_text'].map((part) =>
-      Buffer.from(`event: response.${part}.delta`),
+    begins: ['output_text', 'function_call_arguments', 'reasoning_summary_text'].map(
+      (part) => `event: response.${part}.delta`,
     ),
     usual: 192,
   },
-  '/v1/messages': { begins: [Buffer.from('event: content_block_delta')], usual: 128 },
+  '/v1/messages': { begins: ['event: content_block_delta'], usual: 128 },
 };
 
 /** No line's beginning is longer. */
@@ -37,19 +37,18 @@ const longestBegin = Math.max(...Object.values(forms).flatMap(({ begins }) => be
 /** Bytes of a token in a line that holds many. */
 const bytesPerToken = 4;
 
-const nothing = Buffer.alloc(0);
 const milliseconds = () => performance.now();
-const [newline, closeObject] = [0x0a, 0x7d];
+const closeObject = 0x7d;
 const streamed = /^(application\/x-ndjson|text\/event-stream)\b/;
 
 /** Ollama's own numbers are in the last record, at its end; an answer that is one JSON ends with them. */
 const tailBytes = 4_096;
 
 /**
- * So many chunks are read at once, unless they are large or somebody asks: a record comes every few milliseconds at best,
- * and code that ran so long ago is slow again.
+ * So much is read at once, unless somebody asks: a record comes every few milliseconds at best, and code that ran so long
+ * ago is slow again.
  */
-const unreadChunks = 8;
+const unreadBytes = 2_048;
 
 /** Tokens of a request that is over; left out what Ollama did not say, so that an estimate has to do. */
 export interface TokenCount extends AnswerUsage {
@@ -69,8 +68,6 @@ export class TokenCounter {
   #beyond = 0;
   /** Bytes of the line that has not ended yet. */
   #line = 0;
-  /** How that line begins, while it is too short to say what it is. */
-  #begun: string | undefined;
   /** Whether it holds what the model wrote. */
   #isModels = false;
   /** Whether the last long line said how likely its token was. */
@@ -79,11 +76,10 @@ export class TokenCounter {
   #told: AnswerUsage | undefined;
   /** Whether it may say that in what comes next. */
   #mayTell: boolean;
-  /** What came and was not read yet, and what it keeps in memory. */
-  readonly #unread: Buffer[] = [];
-  #unreadBytes = 0;
-  #tail: Buffer = nothing;
-  #filled = 0;
+  /** What came last, a character for each byte: as much as the numbers may be in, and what was not read yet. */
+  #text = '';
+  /** Where that begins in it. */
+  #at = 0;
   #seenAt: number | undefined;
   #counted: number | undefined;
 
@@ -100,16 +96,15 @@ export class TokenCounter {
   /** As many as there seem to be so far; after `end` Ollama's own number, if there was one. */
   get tokens(): number {
     if (this.#counted !== undefined) return this.#counted;
-    this.#readAll();
+    this.#readOn();
     const line = this.#form === undefined || this.#isLikely ? 0 : this.#lineBeyond(this.#form);
     return this.#records + Math.floor((this.#beyond + line) / bytesPerToken);
   }
 
   write(chunk: Buffer): void {
     if (this.#form !== undefined) this.#seenAt = this.#now();
-    this.#unread.push(chunk);
-    this.#unreadBytes += chunk.buffer.byteLength;
-    if (this.#unread.length === unreadChunks || this.#unreadBytes > tailBytes) this.#readAll();
+    this.#text += chunk.toString('latin1');
+    if (this.#text.length - this.#at > unreadBytes) this.#readOn();
   }
 
   /**
@@ -118,9 +113,10 @@ export class TokenCounter {
    * @param whole whether the answer came to its end.
    */
   end(whole = true): TokenCount {
-    this.#readAll();
+    this.#readOn();
+    this.#cut();
     const isStream = this.#form !== undefined;
-    const usage = isStream ? this.#usageOfLines(whole) : { ...(whole && this.#usageAtEnd()), ...this.#told };
+    const usage = isStream ? this.#usageOfLines(whole) : { ...(whole && usageAtEnd(this.#text)), ...this.#told };
     const { prompt = this.#told?.prompt, output = isStream ? this.tokens : undefined } = usage;
     this.#counted = output ?? 0;
     const count: { -readonly [name in keyof TokenCount]: number } = {};
@@ -130,26 +126,25 @@ export class TokenCounter {
     return count;
   }
 
-  #readAll(): void {
-    for (const chunk of this.#unread) this.#read(chunk);
-    this.#unread.length = 0;
-    this.#unreadBytes = 0;
-  }
-
-  #read(chunk: Buffer): void {
-    if (this.#form !== undefined) this.#count(chunk, this.#form);
-    else if (this.#mayTell && this.#filled + chunk.length > tailBytes) this.#readWithin(chunk);
-    this.#keepTail(chunk);
+  #readOn(): void {
+    if (this.#form === undefined) this.#at = this.#text.length;
+    else this.#count(this.#form);
     if (this.#mayTell && this.#form !== undefined) this.#readOpening();
+    if (this.#text.length > 2 * tailBytes) this.#cut();
   }
 
-  #usageAtEnd(): AnswerUsage {
-    return usageAtEnd(this.#tail.toString('latin1', 0, this.#filled));
+  /** Lets go of all but the end. */
+  #cut(): void {
+    const cut = this.#text.length - tailBytes;
+    if (cut <= 0) return;
+    if (this.#mayTell && this.#form === undefined) this.#readWithin();
+    this.#text = this.#text.slice(cut);
+    this.#at -= cut;
   }
 
-  /** The numbers in the records that the tail holds, later ones first. */
+  /** The numbers in the records that are still here, later ones first. */
   #usageOfLines(whole: boolean): AnswerUsage {
-    const text = this.#tail.toString('latin1', 0, this.#filled);
+    const text = this.#text;
     if (!hasNumbers(text)) return {};
     let prompt: number | undefined;
     // What follows the last line end of a stream that was cut is no record yet.
@@ -169,109 +164,56 @@ export class TokenCounter {
   #readOpening(): void {
     const usage = this.#usageOfLines(false);
     this.#told = usage.prompt === undefined ? undefined : { prompt: usage.prompt };
-    this.#mayTell = this.#told === undefined && this.#filled < tailBytes;
+    this.#mayTell = this.#told === undefined && this.#text.length < tailBytes;
   }
 
-  /** Before what comes next pushes them out of the tail. */
-  #readWithin(chunk: Buffer): void {
-    this.#told = usageWithin(this.#tail.toString('latin1', 0, this.#filled) + chunk.toString('latin1'));
+  /** Before they are let go of. */
+  #readWithin(): void {
+    this.#told = usageWithin(this.#text);
     this.#mayTell = this.#told === undefined;
   }
 
-  #count(chunk: Buffer, form: Form): void {
-    for (let at = 0; at < chunk.length; ) {
-      const found = chunk.indexOf(newline, at);
-      const end = found === -1 ? chunk.length : found;
-      if (this.#line === 0) this.#beginLine(chunk, at, end, form);
-      else if (this.#begun !== undefined) this.#goOn(chunk, at, end, form);
-      this.#line += end - at;
+  #count(form: Form): void {
+    while (this.#at < this.#text.length) {
+      const found = this.#text.indexOf('\n', this.#at);
+      const end = found === -1 ? this.#text.length : found;
+      if (this.#line === 0 && !this.#beginLine(end, form)) return;
+      this.#line += end - this.#at;
+      this.#at = end;
       if (found === -1) return;
-      this.#endLine(chunk, end, form);
-      at = end + 1;
+      this.#endLine(form);
+      this.#at = end + 1;
     }
   }
 
-  #beginLine(chunk: Buffer, at: number, end: number, { begins }: Form): void {
+  /** @returns false while it is too short to say what it is. */
+  #beginLine(end: number, { begins }: Form): boolean {
     // An empty line ends an event; what is in it is on the lines before.
-    if (at === end) {
-      if (end < chunk.length) this.#isModels = false;
-      return;
-    }
-    for (const begin of begins) {
-      if (!beginsAt(chunk, at, end, begin)) continue;
+    if (end === this.#at) this.#isModels = false;
+    else if (begins.some((begin) => this.#text.startsWith(begin, this.#at))) {
       this.#records += 1;
       this.#isModels = true;
-      return;
-    }
-    if (end === chunk.length && end - at < longestBegin) this.#begun = chunk.toString('latin1', at, end);
+    } else return end < this.#text.length || end - this.#at >= longestBegin;
+    return true;
   }
 
-  /** A line whose beginning came in pieces. */
-  #goOn(chunk: Buffer, at: number, end: number, { begins }: Form): void {
-    const begun = (this.#begun ?? '') + chunk.toString('latin1', at, Math.min(end, at + longestBegin));
-    if (begins.some((begin) => begun.startsWith(begin.toString('latin1')))) {
-      this.#records += 1;
-      this.#isModels = true;
-      this.#begun = undefined;
-    } else this.#begun = begun.length < longestBegin ? begun : undefined;
-  }
-
-  #endLine(chunk: Buffer, end: number, form: Form): void {
+  #endLine(form: Form): void {
     const beyond = this.#lineBeyond(form);
     if (beyond > 0) {
-      this.#isLikely = form.likelyEnd !== undefined && this.#endsWith(chunk, end, form.likelyEnd);
+      this.#isLikely = form.likelyEnd !== undefined && this.#text.endsWith(form.likelyEnd, this.#at);
       if (!this.#isLikely) this.#beyond += beyond;
     }
     this.#line = 0;
-    this.#begun = undefined;
   }
 
   #lineBeyond({ usual }: Form): number {
     return this.#isModels && this.#line > usual ? this.#line - usual : 0;
-  }
-
-  /** Whether the line that ends here, in a chunk that is not in the tail yet, ends so. */
-  #endsWith(chunk: Buffer, end: number, suffix: Buffer): boolean {
-    for (let back = 1; back <= suffix.length; back++) {
-      const byte = end >= back ? chunk[end - back] : this.#tail[this.#filled + end - back];
-      if (byte !== suffix[suffix.length - back]) return false;
-    }
-    return true;
-  }
-
-  /**
-   * Grows with need: most of many streams are idle. What comes first may be all there is and is not copied, unless it
-   * is a part of something larger, all of which it would hold on to.
-   */
-  #keepTail(chunk: Buffer): void {
-    const taken = Math.min(chunk.length, tailBytes);
-    const kept = Math.min(this.#filled, tailBytes - taken);
-    const needed = kept + taken;
-    // A chunk is not the tail's own. It is shorter than the tail can be, so that whatever comes next replaces it.
-    if (this.#filled === 0 && taken < tailBytes && chunk.buffer.byteLength <= 2 * tailBytes) {
-      this.#tail = chunk;
-      this.#filled = taken;
-      return;
-    }
-    if (needed > this.#tail.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(tailBytes, Math.max(needed, 2 * this.#tail.length)));
-      this.#tail.copy(grown, 0, this.#filled - kept, this.#filled);
-      this.#tail = grown;
-    } else if (kept < this.#filled) this.#tail.copyWithin(0, this.#filled - kept, this.#filled);
-    chunk.copy(this.#tail, kept, chunk.length - taken);
-    this.#filled = needed;
   }
 }
 
 /** Whether numbers can be in a text at all: within a string, the quotes around their names have backslashes. */
 function hasNumbers(text: string): boolean {
   return text.includes('_count":') || text.includes('_tokens":') || text.includes('load"');
-}
-
-function beginsAt(chunk: Buffer, at: number, end: number, begin: Buffer): boolean {
-  if (end - at < begin.length) return false;
-  for (let i = 0; i < begin.length; i++) if (chunk[at + i] !== begin[i]) return false;
-  return true;
 }
 
 /** Embedding answers are one JSON, which Ollama's number of the prompt's tokens ends. */
