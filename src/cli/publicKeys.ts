@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { GuardError, systemErrorCode } from '../guard/errors.ts';
 import { type AuthorizedKey, formatAuthorizedKeys, parseAuthorizedKeys } from '../guard/identity/authorizedKeys.ts';
-import { editsOf, type KeyImport, type LeftOut, planKeyImport } from '../guard/identity/keyImport.ts';
+import { editOf, type KeyImport, type LeftOut, planKeyImport } from '../guard/identity/keyImport.ts';
 import { createPublicKeyRecord, insertPublicKey, removePublicKey } from '../guard/identity/publicKey.ts';
 import { applyEdit } from '../guard/identity/userEdit.ts';
 import { findUser } from '../guard/identity/users.ts';
@@ -53,7 +53,7 @@ export async function publicKeysImport(
   let plan: KeyImport<KeyOfLine> = planKeyImport([], []);
   await file.update((users) => {
     plan = planKeyImport(users, entries);
-    return editsOf(plan, role).reduce(applyEdit, users);
+    return applyEdit(users, editOf(plan, role));
   });
   const { newUsers, newKeys, known, leftOut } = plan;
   const omitted = [

@@ -67,7 +67,7 @@ export class UsersKeeper {
     return this.#inTurn(() => {
       // The record may come from another window; what could not be read back must not be written.
       const users = parseUsers(applyEdit(this.#kept.users, edit));
-      return this.#sync({ users, revision: this.#kept.revision + 1 }, [...this.#pending, edit]);
+      return this.#sync({ users, revision: this.#kept.revision + 1 }, [...this.#pending, ...partsOf(edit)]);
     });
   }
 
@@ -122,6 +122,9 @@ export class UsersKeeper {
     return done;
   }
 }
+
+/** Each is made again by itself, should the store have changed meanwhile. */
+const partsOf = (edit: UserEdit): readonly UserEdit[] => (edit.kind === 'several' ? edit.edits : [edit]);
 
 /** Whether an edit added a key that is there: a write that was reported as failed may have been made all the same. */
 function isThere(users: readonly User[], edit: UserEdit): boolean {

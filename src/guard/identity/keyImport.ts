@@ -87,13 +87,14 @@ function whyLeftOut<Entry extends AuthorizedKey>(
 }
 
 /**
- * An import as changes of the users, in order.
+ * An import as one change of the users.
  *
  * @param role of the new users.
  */
-export function editsOf({ newUsers, newKeys }: KeyImport, role: string): readonly UserEdit[] {
-  return [
+export function editOf({ newUsers, newKeys }: KeyImport, role: string): UserEdit {
+  const edits = [
     ...newUsers.map((name): UserEdit => ({ kind: 'add-user', user: createUser(name, role) })),
     ...newKeys.map(({ name, key }): UserEdit => ({ kind: 'add-public-key', name, key })),
   ];
+  return { kind: 'several', edits };
 }

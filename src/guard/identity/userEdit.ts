@@ -28,7 +28,9 @@ export type UserEdit =
   | { readonly kind: 'add-invite'; readonly name: string; readonly invite: InviteRecord }
   /** Takes the invite away and gives its user the key: once, whoever else tries. */
   | { readonly kind: 'redeem-invite'; readonly inviteId: string; readonly key: ApiKeyRecord }
-  | { readonly kind: 'revoke-invite'; readonly inviteId: string };
+  | { readonly kind: 'revoke-invite'; readonly inviteId: string }
+  /** In this order, and all of them or none. */
+  | { readonly kind: 'several'; readonly edits: readonly UserEdit[] };
 
 /**
  * The users after an edit.
@@ -58,5 +60,7 @@ export function applyEdit(users: readonly User[], edit: UserEdit): readonly User
       return redeemInvite(users, edit.inviteId, edit.key);
     case 'revoke-invite':
       return revokeInvite(users, edit.inviteId);
+    case 'several':
+      return edit.edits.reduce(applyEdit, users);
   }
 }

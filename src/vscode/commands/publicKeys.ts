@@ -1,6 +1,6 @@
 import { l10n, ThemeIcon, Uri, window, workspace } from 'vscode';
 import { formatAuthorizedKeys, parseAuthorizedKeys } from '../../guard/identity/authorizedKeys.ts';
-import { editsOf, planKeyImport } from '../../guard/identity/keyImport.ts';
+import { editOf, planKeyImport } from '../../guard/identity/keyImport.ts';
 import { createPublicKeyRecord } from '../../guard/identity/publicKey.ts';
 import type { PublicKeyRecord, User } from '../../guard/identity/users.ts';
 import type { GuardService } from '../guardService.ts';
@@ -73,7 +73,7 @@ export async function importPublicKeys(context: CommandContext): Promise<void> {
   const { newUsers, newKeys, leftOut } = plan;
   const role = newUsers.length === 0 ? '' : await askRoleOf(guard, newUsers);
   if (role === undefined) return;
-  for (const edit of editsOf(plan, role)) await guard.edit(edit);
+  if (newKeys.length > 0) await guard.edit(editOf(plan, role));
   const leftOutWords = [
     ...problems.map(({ line, reason }) => l10n.t('Line {0} was left out. {1}', line, inWords(reason))),
     ...leftOut.map(inWords),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { editsOf, planKeyImport } from '../../../src/guard/identity/keyImport.ts';
+import { editOf, planKeyImport } from '../../../src/guard/identity/keyImport.ts';
 import { applyEdit } from '../../../src/guard/identity/userEdit.ts';
 import { addUser, findUser } from '../../../src/guard/identity/users.ts';
 import { inEnglish } from '../../../src/guard/message.ts';
@@ -30,7 +30,7 @@ describe('planKeyImport', () => {
       'The key "(nobody)" was left out: no user name stands after it.',
       'The key "" was left out: it is of user alice already.',
     ]);
-    const after = editsOf(first, 'member').reduce(applyEdit, before);
+    const after = applyEdit(before, editOf(first, 'member'));
     assert.deepEqual(
       after.map(({ name, role, publicKeys = [] }) => [name, role, publicKeys.map(({ label }) => label)]),
       [
@@ -43,6 +43,6 @@ describe('planKeyImport', () => {
 
     const second = planKeyImport(after, entries);
     assert.deepEqual([second.newUsers, second.newKeys], [[], []]);
-    assert.equal(editsOf(second, 'admin').reduce(applyEdit, after), after);
+    assert.equal(applyEdit(after, editOf(second, 'admin')), after);
   });
 });

@@ -102,6 +102,29 @@ test('an edit that cannot be made changes nothing', async () => {
   assert.deepEqual(namesOf(store.stored), ['a', 'b']);
 });
 
+test('several edits are one write, and all of them are made or none', async () => {
+  const store = new FickleStore([userOf('a', 1)], 1);
+  const { keeper } = keep(store);
+  await keeper.load();
+  const several = (...edits: readonly UserEdit[]): UserEdit => ({ kind: 'several', edits });
+  await assert.rejects(keeper.edit(several(add('b', 2), add('A', 3))), (error) => GuardError.is(error, 'user-exists'));
+  assert.deepEqual([store.written, namesOf(keeper.kept)], [0, ['a']]);
+  await keeper.edit(several(add('b', 2), add('c', 3)));
+  assert.deepEqual([store.written, namesOf(store.stored)], [1, ['a', 'b', 'c']]);
+});
+
+test('of several edits that waited for the store those that still fit are made', async () => {
+  const store = new FickleStore([userOf('a', 1)], 1);
+  const { keeper } = keep(store);
+  await keeper.load();
+  store.writes = 'failed';
+  await keeper.edit({ kind: 'several', edits: [add('b', 2), add('c', 3)] });
+  store.editElsewhere(add('B', 4));
+  store.recover();
+  await keeper.load();
+  assert.deepEqual(namesOf(store.stored), ['a', 'B', 'c']);
+});
+
 test('a damaged store is left alone, and memory stays as it was', async () => {
   const store = new FickleStore([userOf('a', 1)], 1);
   const { keeper, told } = keep(store);
