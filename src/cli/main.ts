@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import packageJson from '../../package.json' with { type: 'json' };
-import { GuardError } from '../guard/errors.ts';
+import { GuardError, type GuardErrorCode } from '../guard/errors.ts';
 import { createProgram } from './program.ts';
 import { outliveReaders, processTerminal } from './terminal.ts';
 import { UsageError } from './usageError.ts';
@@ -11,6 +11,17 @@ function exitCode(error: unknown): number {
   return error instanceof UsageError || GuardError.is(error, 'config-invalid') ? 2 : 1;
 }
 
+/** Where to look after a name that is none; the sentence itself is said in VS Code too. */
+const nextSteps: Partial<Record<GuardErrorCode, string>> = {
+  'user-unknown': 'See: ollama-guard user list',
+  'key-unknown': 'See: ollama-guard key list',
+};
+
+function sentenceOf(error: unknown): string {
+  const next = GuardError.is(error) ? nextSteps[error.code] : undefined;
+  return [(error as Error).message, ...(next === undefined ? [] : [next])].join(' ');
+}
+
 /** Runs the command line; errors become one sentence and an exit code. */
 export async function main(): Promise<void> {
   outliveReaders();
@@ -18,7 +29,7 @@ export async function main(): Promise<void> {
     await createProgram(processTerminal, packageJson.version).parseAsync();
   } catch (error) {
     // Commander has said what was wrong already.
-    if (!(error instanceof CommanderError)) processTerminal.say(`ollama-guard: ${(error as Error).message}`);
+    if (!(error instanceof CommanderError)) processTerminal.say(`ollama-guard: ${sentenceOf(error)}`);
     process.exitCode = exitCode(error);
   }
 }

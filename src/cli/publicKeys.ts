@@ -32,7 +32,8 @@ export async function publicKeyList({ file, terminal }: UserCommandPorts, name: 
 export async function publicKeyRemove({ file, terminal }: UserCommandPorts, name: string, id: string): Promise<void> {
   await file.update((users) => {
     if (findUser(users, name).publicKeys?.some((key) => key.id === id)) return removePublicKey(users, id);
-    throw new GuardError('public-key-unknown', `${name} has no public key ${JSON.stringify(id)}.`);
+    const sentence = `${name} has no public key ${JSON.stringify(id)}. See: ollama-guard user pubkey ${name} --list`;
+    throw new GuardError('public-key-unknown', sentence);
   });
   terminal.say(`Removed public key ${id} of ${name}.`);
 }

@@ -23,7 +23,7 @@ export async function tryOut(terminal: Terminal, ollama: string, port: number): 
   terminal.say(
     demo === undefined
       ? `Trying Ollama Guard in front of the Ollama at ${ollama}. Nothing is stored; Ctrl+C ends it.`
-      : 'Trying Ollama Guard in front of a built-in demo, because no Ollama runs here. Nothing is stored; Ctrl+C ends it.',
+      : `Trying Ollama Guard in front of a built-in demo, because no Ollama answers at ${ollama}. Nothing is stored; Ctrl+C ends it.`,
   );
   const { users, text } = addApiKey(addUser([], 'you', 'member', undefined), 'you', 'try');
   const run = (listenPort: number) =>

@@ -146,7 +146,7 @@ describe('ollama-guard user disable and enable', () => {
   it('disables a name that comes by JSON Web Token alone', async (t) => {
     const data = await temporaryFolder(t);
     const run = await withTeam(data);
-    const nobody = { code: 1, out: '', err: 'ollama-guard: There is no user "zoe".\n' };
+    const nobody = { code: 1, out: '', err: 'ollama-guard: There is no user "zoe". See: ollama-guard user list\n' };
     assert.deepEqual(await run('user', 'disable', 'zoe'), nobody);
     await writeFile(
       join(data, 'policy.json'),
@@ -173,7 +173,7 @@ describe('ollama-guard user disable and enable', () => {
     );
     assert.deepEqual(await run('user', 'enable', 'bob'), {
       ...nobody,
-      err: 'ollama-guard: There is no user "bob".\n',
+      err: 'ollama-guard: There is no user "bob". See: ollama-guard user list\n',
     });
     assert.equal((await run('user', 'disable', 'ALICE')).code, 1, 'a name that is there, written otherwise');
     assert.match((await run('user', 'disable', 'a b')).err, /A user name is/);

@@ -33,7 +33,7 @@ describe('ollama-guard user pubkey', () => {
       [['pubkey', 'bob', '-'], 1, /Paste the one line of ~\/\.ollama\/id_ed25519\.pub/, 'ssh-rsa AAAA bob'],
       [['pubkey', 'bob', '-'], 1, /Paste the one line/, first.pem],
       [['pubkey', 'bob', join(data, 'nothing.pub')], 2, /nothing\.pub cannot be read \(ENOENT\)\./],
-      [['pubkey', 'bob', '--remove', id], 1, /bob has no public key/],
+      [['pubkey', 'bob', '--remove', id], 1, /bob has no public key .*pubkey bob --list/],
       [['pubkey', 'bob'], 2, /Name a file/],
       [['pubkey', 'bob', file, '--list'], 2, /Name a file/],
       [['pubkey', 'bob', '--list', '--remove', id], 2, /Name a file/],

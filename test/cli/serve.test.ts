@@ -187,6 +187,7 @@ describe('ollama-guard try', () => {
   it('prints a curl command that answers the model list; without the key it is 401', async (t) => {
     const guard = keepRunning(t, ['try', '--port', '0', '--upstream', 'http://127.0.0.1:1']);
     const command = await guard.line(/^curl .*$/m);
+    assert.match(guard.printed.err, /because no Ollama answers at http:\/\/127\.0\.0\.1:1\./);
     const { models } = JSON.parse(await paste(command));
     assert.ok(models.length > 0);
     const url = /http:\S+/.exec(command)?.[0] ?? '';

@@ -159,7 +159,12 @@ describe('bad input gets one sentence, the right exit code, and loses nothing', 
     { name: 'a lifetime that is none', args: ['key', 'add', 'alice', '--expires', 'soon'], code: 2, says: /30d/ },
     { name: 'a user that exists', args: ['user', 'add', 'ALICE'], code: 1, says: /already/ },
     { name: 'a user that does not', args: ['user', 'remove', 'bob'], code: 1, says: /no user "bob"/ },
-    { name: 'a key that does not exist', args: ['key', 'revoke', 'abc'], code: 1, says: /no API key "abc"/ },
+    {
+      name: 'a key that does not exist',
+      args: ['key', 'revoke', 'abc'],
+      code: 1,
+      says: /no API key "abc"\. See: ollama-guard key list/,
+    },
     { name: 'a user name with a colon', args: ['user', 'add', 'a:b'], code: 1, says: /letters/ },
     {
       name: 'an empty password',
