@@ -18,6 +18,22 @@ export type BodyKind = 'none' | 'json' | 'form' | 'blob';
  */
 export type ModelNaming = 'model' | 'model-or-name' | 'create' | 'copy' | 'path' | 'none';
 
+/** Where a model writes the answer, as a stream or whole. */
+export type WritingPath =
+  | '/api/generate'
+  | '/api/chat'
+  | '/v1/chat/completions'
+  | '/v1/completions'
+  | '/v1/responses'
+  | '/v1/messages';
+
+/** Where it answers with vectors. */
+export const embeddingPaths = ['/api/embed', '/api/embeddings', '/v1/embeddings'] as const;
+export type EmbeddingPath = (typeof embeddingPaths)[number];
+
+/** Where it writes down what was said in a recording. */
+export type TranscribingPath = '/v1/audio/transcriptions';
+
 /** One method on one path. */
 export interface Route {
   readonly method: string;
@@ -35,14 +51,23 @@ const digest = /^\/api\/blobs\/sha256[:-][0-9a-f]{64}$/;
 const model = /^\/v1\/models\/[A-Za-z0-9][A-Za-z0-9._:-]{0,254}$/;
 const userKey = /^\/api\/user\/keys\/[A-Za-z0-9+=_-]{1,512}$/;
 
-type Row = readonly [
-  methods: string,
-  path: string | RegExp,
-  needs: Route['needs'],
-  body: BodyKind,
-  names?: ModelNaming,
-  lists?: Route['lists'],
-];
+/** What lets a model work is one of a known kind: tables elsewhere have a row for each of its paths. */
+type Row =
+  | readonly [
+      methods: 'POST',
+      path: WritingPath | EmbeddingPath | TranscribingPath,
+      needs: 'infer',
+      body: 'json' | 'form',
+      names: 'model',
+    ]
+  | readonly [
+      methods: string,
+      path: string | RegExp,
+      needs: Exclude<Route['needs'], 'infer'>,
+      body: BodyKind,
+      names?: ModelNaming,
+      lists?: Route['lists'],
+    ];
 
 const rows: readonly Row[] = [
   ['GET', '/', 'read', 'none'],

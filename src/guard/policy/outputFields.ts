@@ -1,18 +1,21 @@
 import type { BodyEdit, BodyFacts } from '../body/facts.ts';
+import type { WritingPath } from '../routes.ts';
 import { maxOutputTokens } from './policyDocument.ts';
 
 /**
- * Where a request bounds its answer's tokens, by path. The first field is the one that Ollama acts on; the others are
- * there for clients that name those (openai.go at fb30760 does not read `max_completion_tokens`).
+ * Where a request bounds its answer's tokens. The first field is the one that Ollama acts on; the others are there for
+ * clients that name those (openai.go at fb30760 does not read `max_completion_tokens`).
  */
-const fields: Readonly<Record<string, readonly [acted: string, ...others: string[]]>> = {
+type Fields = readonly [acted: string, ...others: string[]];
+
+const fields: Readonly<Record<string, Fields>> = {
   '/api/generate': ['options.num_predict'],
   '/api/chat': ['options.num_predict'],
   '/v1/chat/completions': ['max_tokens', 'max_completion_tokens'],
   '/v1/completions': ['max_tokens'],
   '/v1/responses': ['max_output_tokens'],
   '/v1/messages': ['max_tokens'],
-};
+} satisfies Record<WritingPath, Fields>;
 
 /** The fields that bound the answer of a path, the one that Ollama acts on first; none when nothing does. */
 export function outputFields(path: string): readonly string[] {

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { EmbeddingPath, TranscribingPath, WritingPath } from '../routes.ts';
 import { type AnswerUsage, usageAtEnd, usageWithin } from './answerUsage.ts';
 
 /** How Ollama streams on a path. */
@@ -29,7 +30,7 @@ const forms: Readonly<Record<string, Form>> = {
     usual: 192,
   },
   '/v1/messages': { begins: ['event: content_block_delta'], usual: 128 },
-};
+} satisfies Record<WritingPath, Form>;
 
 /** No line's beginning is longer. */
 const longestBegin = Math.max(...Object.values(forms).flatMap(({ begins }) => begins.map(({ length }) => length)));
@@ -216,14 +217,13 @@ function hasNumbers(text: string): boolean {
   return text.includes('_count":') || text.includes('_tokens":') || text.includes('load"');
 }
 
-/** Embedding answers are one JSON, which Ollama's number of the prompt's tokens ends. */
-const embeds: ReadonlySet<string> = new Set(['/api/embed', '/v1/embeddings']);
-
-/** Answers in which Ollama says nothing of tokens though it took some. */
-const untold: Readonly<Record<string, TokenCount>> = {
+/** Answers that no model writes: one JSON, which Ollama's number of the prompt's tokens ends or which says nothing. */
+const unwritten: Readonly<Record<string, 'told' | TokenCount>> = {
+  '/api/embed': 'told',
+  '/v1/embeddings': 'told',
   '/api/embeddings': { output: 0 },
   '/v1/audio/transcriptions': {},
-};
+} satisfies Record<EmbeddingPath | TranscribingPath, 'told' | TokenCount>;
 
 const free: TokenCount = { prompt: 0, output: 0 };
 
@@ -236,7 +236,8 @@ const busy = 503;
  */
 function untoldCount(path: string, status: number): TokenCount {
   if (status >= 500 && status !== busy) return {};
-  return (status === 200 && untold[path]) || free;
+  const known = status === 200 ? unwritten[path] : undefined;
+  return known === undefined || known === 'told' ? free : known;
 }
 
 /** Whoever is told how an answer gets on. */
@@ -260,7 +261,7 @@ export function watchTokens(
 ): void {
   const generates = forms[path] !== undefined;
   const { statusCode = 0 } = answer;
-  if (statusCode !== 200 || (!generates && !embeds.has(path))) {
+  if (statusCode !== 200 || (!generates && unwritten[path] !== 'told')) {
     onEnd(untoldCount(path, statusCode));
     return;
   }

@@ -2,6 +2,7 @@ import type { TokenEstimate } from '../admission/types.ts';
 import type { BodyFacts } from '../body/facts.ts';
 import { saysSomething, searchesWeb } from '../policy/models.ts';
 import { largestBound } from '../policy/outputFields.ts';
+import { embeddingPaths } from '../routes.ts';
 
 /** What a request whose user's tokens are limited may answer with when it does not say. */
 export const assumedOutputTokens = 16_384;
@@ -16,8 +17,7 @@ const bytesPerToken = 3;
 const tokensPerImage = 1_024;
 const mostTokensPerImage = 4_096;
 
-/** They answer with vectors. */
-const embeds: ReadonlySet<string> = new Set(['/api/embed', '/api/embeddings', '/v1/embeddings']);
+const embeds: ReadonlySet<string> = new Set(embeddingPaths);
 
 /** Tokens of a request before Ollama has counted any. */
 export interface RequestTokens extends Pick<TokenEstimate, 'prompt'> {
