@@ -294,9 +294,8 @@ export class Gate {
     checking.then(pass).catch((error: unknown) => this.#fail(request, error));
   }
 
-  #queueFor(viewer: Omit<QueueViewer, 'now'>): QueueView {
-    const queue = this.#admission.queue(viewer.seesAll ? undefined : viewer.userId);
-    return queueView(queue, { ...viewer, now: Date.now() });
+  #queueFor(viewer: QueueViewer): QueueView {
+    return queueView(this.#admission.queue(viewer.seesAll ? undefined : viewer.userId), viewer);
   }
 
   /** Under way from here until the answer is over. */

@@ -53,8 +53,8 @@ export interface QueuePosition {
   readonly name: string;
   /** From 1. */
   readonly position: number;
-  /** Milliseconds since the epoch. */
-  readonly since: number;
+  /** In milliseconds. */
+  readonly waitedMs: number;
 }
 
 /** What a place asks of its queue. */
@@ -149,10 +149,10 @@ export class FairQueue {
   #isStarting = false;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param now milliseconds since the epoch. */
+  /** @param now milliseconds on a clock that nobody sets; replaced in tests. */
   constructor(options: { readonly policy: QueuePolicy; readonly now?: () => number }) {
     this.#policy = options.policy;
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** A place, which runs at once when there is room; or none. */
@@ -186,7 +186,7 @@ export class FairQueue {
   snapshot(userId?: string): QueueSnapshot {
     const shown = [...this.#order()].filter(([request]) => userId === undefined || request.userId === userId);
     const waiting = shown.slice(0, maxShown).map(([{ userId, name, since }, position]) => {
-      return { userId, name, position, since };
+      return { userId, name, position, waitedMs: this.#now() - since };
     });
     return { concurrency: this.#policy.concurrency, running: this.#running, length: this.#turns.size, waiting };
   }

@@ -5,8 +5,6 @@ export interface QueueViewer {
   readonly userId: string;
   /** Whether it may see whose the other requests are. */
   readonly seesAll: boolean;
-  /** Milliseconds since the epoch. */
-  readonly now: number;
 }
 
 /** The queue as `GET /_guard/queue` answers it. */
@@ -22,17 +20,17 @@ export interface QueueView {
 /** Shows a user its own requests in the queue, and whoever manages Ollama everybody's. */
 export function queueView(
   { concurrency, running, length, waiting }: QueueSnapshot,
-  { userId, seesAll, now }: QueueViewer,
+  { userId, seesAll }: QueueViewer,
 ): QueueView {
   const shown = waiting.filter((request) => seesAll || request.userId === userId);
   return {
     concurrency,
     running,
     waiting: length,
-    requests: shown.map(({ name, position, since }) => ({
+    requests: shown.map(({ name, position, waitedMs }) => ({
       user: name,
       position,
-      waitedSeconds: Math.max(0, Math.round((now - since) / 1_000)),
+      waitedSeconds: Math.round(waitedMs / 1_000),
     })),
   };
 }

@@ -45,6 +45,7 @@ const order = (admission: Admission) => admission.queue().waiting.map(({ userId 
 
 function stopTime(t: TestContext): void {
   t.mock.timers.enable({ apis: ['Date', 'setTimeout'], now: Date.parse('2026-01-01T00:00:00Z') });
+  t.mock.method(performance, 'now', () => Date.now());
 }
 
 test('a caller without limits is let in at once, and runs at once while there is room', async () => {

@@ -8,7 +8,8 @@ const policy: QueuePolicy = { concurrency: 1, length: 10, maxWaitMs: 60_000 };
 
 /** A queue whose requests write down what happens to them. */
 function create(overrides: Partial<QueuePolicy> = {}) {
-  const queue = new FairQueue({ policy: { ...policy, ...overrides } });
+  // By the clock that tests can stop.
+  const queue = new FairQueue({ policy: { ...policy, ...overrides }, now: () => Date.now() });
   const happened: string[] = [];
   const enter = (userId: string, overridden: Partial<QueueEntry> & { label?: string } = {}) => {
     const { label = userId, ...rest } = overridden;
@@ -299,11 +300,27 @@ test('one who waits for too long is refused and leaves its place', (t) => {
   assert.deepEqual(happened, ['noa queue-timeout']);
   assert.equal(early.position, 0);
   early.done(0);
-  assert.deepEqual(queue.snapshot().waiting, [{ userId: 'ole', name: "ole's name", position: 1, since: 31_000 }]);
+  assert.deepEqual(queue.snapshot().waiting, [{ userId: 'ole', name: "ole's name", position: 1, waitedMs: 30_000 }]);
   t.mock.timers.tick(30_000);
   assert.deepEqual(happened, ['noa queue-timeout', 'ole queue-timeout']);
   running.done(100);
   assert.ok(place('pia').isRunning);
+});
+
+test('a clock that is set forward ends no wait', (t) => {
+  t.mock.timers.enable({ apis: ['Date', 'setTimeout'] });
+  const queue = new FairQueue({ policy });
+  const refused = t.mock.fn();
+  for (const userId of ['mia', 'noa']) {
+    queue.enter(
+      { userId, name: userId, priority: 0, weight: 1, tokens: 100 },
+      { onTurn: () => {}, onRefused: refused },
+    );
+  }
+  t.mock.timers.setTime(86_400_000);
+  queue.setPolicy(policy);
+  t.mock.timers.tick(1);
+  assert.equal(refused.mock.callCount(), 0);
 });
 
 test('one who left or had its turn is not refused for its age', (t) => {
