@@ -55,7 +55,8 @@ export class Endpoint {
   #silentLooks = 0;
   /** What is told of already. */
   #trouble: Trouble | undefined;
-  readonly #live = new Set<ServerResponse>();
+  /** Requests under way. */
+  #live = 0;
   #watch: NodeJS.Timeout | undefined;
   readonly #closing = new AbortController();
 
@@ -89,8 +90,10 @@ export class Endpoint {
    * not answered when its connection failed, is sent once more, to whichever address leads to the endpoint then.
    */
   forward(req: IncomingMessage, res: ServerResponse, errand: Errand): void {
-    this.#live.add(res);
-    res.once('close', () => this.#live.delete(res));
+    this.#live += 1;
+    res.once('close', () => {
+      this.#live -= 1;
+    });
     const send = async (mayRepeat: boolean): Promise<void> => {
       const way = await this.#way();
       if (res.destroyed) return;
@@ -170,7 +173,7 @@ export class Endpoint {
 
   #lookAfter(): void {
     const isLost = this.#trouble !== undefined && this.#endedUntil === undefined;
-    if (!this.#isFresh && (this.#live.size > 0 || isLost)) void this.#look();
+    if (!this.#isFresh && (this.#live > 0 || isLost)) void this.#look();
   }
 
   /** Finds the address that leads to the endpoint: the one that did before, or else the first that does. */

@@ -30,6 +30,7 @@ import type { ListedModel } from './policy/lists.ts';
 import { judgeModel } from './policy/models.ts';
 import { accessOf, decideRoute, type Policy } from './policy/policy.ts';
 import { RemoteModels } from './policy/remoteModels.ts';
+import { Roster } from './roster.ts';
 import { type Route, routesOf } from './routes.ts';
 import type { EndpointTls } from './tls/certificate.ts';
 import type { Reporter } from './usage/events.ts';
@@ -76,7 +77,7 @@ export class Gate {
   readonly #isOwnHost: (host: string) => boolean;
   readonly #origins: ReadonlySet<string>;
   /** Requests that were let in, also while they wait. */
-  readonly #live = new Map<ServerResponse, Identity>();
+  readonly #live = new Roster<{ readonly res: ServerResponse; readonly identity: Identity }>();
   #policy: Policy;
   #stopping = false;
 
@@ -115,7 +116,7 @@ export class Gate {
 
   /** Ends the requests of those who would not be let in any more. */
   endStale(): void {
-    for (const [res, identity] of this.#live) {
+    for (const { res, identity } of this.#live.values()) {
       const { authenticator, isSharedWith } = this.#ports;
       if (!authenticator.isCurrent(identity) || !isSharedWith(identity, res.req)) res.destroy();
     }
@@ -146,6 +147,7 @@ export class Gate {
       identity: undefined,
       isQuiet: false,
       hasBegun: false,
+      leave: undefined,
       onChanged: undefined,
     };
     req.on('error', () => res.destroy());
@@ -272,7 +274,7 @@ export class Gate {
       this.#refuse(request, problem);
       return;
     }
-    this.#live.set(res, identity);
+    request.leave = this.#live.add({ res, identity });
     // It may make an alias of a model of ollama.com.
     if (route.needs === 'manage' && route.names !== 'none') request.onChanged = this.#remoteModels.change();
     const begin = () => this.#begin(request, user);
@@ -350,9 +352,9 @@ export class Gate {
 
   /** The answer was written, or its client has left. */
   #over(request: Request): void {
-    const { res, hasBegun, onChanged } = request;
+    const { hasBegun, leave, onChanged } = request;
     this.#report(request);
-    this.#live.delete(res);
+    leave?.();
     onChanged?.();
     if (!hasBegun) return;
     this.#ports.reporter.end();
@@ -404,6 +406,8 @@ interface Request {
   isQuiet: boolean;
   /** Nothing stands against it any more. */
   hasBegun: boolean;
+  /** Takes it out of those that were let in. */
+  leave: (() => void) | undefined;
   /** Told when one is over that may have given models other names. */
   onChanged: (() => void) | undefined;
 }

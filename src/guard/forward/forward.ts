@@ -83,6 +83,15 @@ interface Exchange extends Omit<Forwarding, 'checked'> {
   answer?: IncomingMessage;
 }
 
+/** Where a request has its exchange. A WeakMap has the fault of other tables, see `Roster`. */
+const exchangeOf = Symbol('exchange');
+
+declare module 'node:http' {
+  interface IncomingMessage {
+    [exchangeOf]?: Exchange;
+  }
+}
+
 /**
  * The one place that touches http-proxy, which is unmaintained and unsafe on its own; each rule here answers one of its
  * failures (P1 to P15, one test each in test/proxy): client gone, Ollama gone, lost and smuggled bodies, `Expect`,
@@ -94,7 +103,6 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
   const secure = url.protocol === 'https:';
   const agentOptions = { keepAlive: true, scheduling: 'lifo' } as const;
   const agent = secure ? new HttpsAgent({ ...agentOptions, ...tls }) : new HttpAgent(agentOptions);
-  const exchanges = new WeakMap<IncomingMessage, Exchange>();
   const host = url.hostname.replace(/^\[|\]$/g, '');
 
   const proxy = httpProxy.createProxyServer({
@@ -109,7 +117,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
   });
 
   proxy.on('proxyReq', (upstream, req, res) => {
-    const exchange = exchanges.get(req);
+    const exchange = req[exchangeOf];
     if (res.destroyed || exchange === undefined || exchange.settled) {
       upstream.destroy();
       return;
@@ -124,7 +132,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
   });
 
   proxy.on('proxyRes', (answer, req, res) => {
-    const exchange = exchanges.get(req);
+    const exchange = req[exchangeOf];
     if (exchange === undefined || exchange.settled || res.headersSent || res.destroyed) {
       answer.destroy();
       return;
@@ -162,7 +170,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
       res.destroy();
       return;
     }
-    const exchange = exchanges.get(req);
+    const exchange = req[exchangeOf];
     // What came whole is passed on whole, whatever becomes of the connection.
     if (exchange === undefined || exchange.settled || exchange.answer?.complete) return;
     if (mayRetry(req, res, exchange)) {
@@ -185,7 +193,7 @@ export function createForward(config: ForwardConfig, options: ForwardOptions = {
     // An answer may go on for long: what was read is held by nothing that lives as long, closures included.
     const { checked, ...rest } = forwarding;
     const exchange: Exchange = { ...rest, settled: false, retried: false };
-    exchanges.set(req, exchange);
+    req[exchangeOf] = exchange;
     if (checked === undefined) continueIfExpected(req, res);
     res.on('close', () => {
       exchange.settled = true;

@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { Roster } from '../roster.ts';
 import { oneLine } from '../share/quote.ts';
 import type { ActiveRequest, Activity, ConnectedUser, DoneRequest } from './activity.ts';
 import type { TokenWatcher } from './tokenCounter.ts';
@@ -15,7 +16,7 @@ export type NewRequest = Pick<ActiveRequest, 'user' | 'method' | 'path' | 'addre
 /** A request under way: what is learnt of it on its way is told to it. */
 export class RequestTrack implements TokenWatcher {
   readonly #res: ServerResponse;
-  readonly #id: number;
+  readonly id: number;
   readonly #request: NewRequest;
   readonly #startedAt = Date.now();
   /** By `performance.now()`. */
@@ -27,7 +28,7 @@ export class RequestTrack implements TokenWatcher {
   #isStopped = false;
 
   constructor(id: number, res: ServerResponse, request: NewRequest, onChange: () => void) {
-    this.#id = id;
+    this.id = id;
     this.#res = res;
     this.#request = request;
     this.#onChange = onChange;
@@ -70,7 +71,7 @@ export class RequestTrack implements TokenWatcher {
   get active(): ActiveRequest {
     const waiting = this.#position?.() ?? 0;
     return {
-      id: this.#id,
+      id: this.id,
       ...this.#request,
       startedAt: this.#startedAt,
       ...(this.#model !== undefined && { model: this.#model }),
@@ -96,7 +97,7 @@ export class RequestTrack implements TokenWatcher {
 /** Keeps what goes on in a guard: requests under way, the last ones that are over, and who holds connections. */
 export class ActivityTracker {
   readonly #onChange: () => void;
-  readonly #active = new Map<number, RequestTrack>();
+  readonly #active = new Roster<RequestTrack>();
   /** Oldest first. */
   readonly #done: DoneRequest[] = [];
   /** Connections whose last request was signed in, and whose they are. */
@@ -111,17 +112,19 @@ export class ActivityTracker {
   /** A request is on its way from here until its response closes. */
   begin(res: ServerResponse, request: NewRequest): RequestTrack {
     this.#lastId += 1;
-    const id = this.#lastId;
-    const track = new RequestTrack(id, res, request, this.#onChange);
-    this.#active.set(id, track);
-    res.on('close', () => this.#end(id, track));
+    const track = new RequestTrack(this.#lastId, res, request, this.#onChange);
+    const leave = this.#active.add(track);
+    res.on('close', () => {
+      leave();
+      this.#end(track);
+    });
     this.#onChange();
     return track;
   }
 
   /** Ends a request under way; false when there is none of this id. */
   stop(id: number): boolean {
-    const track = this.#active.get(id);
+    const track = this.#active.values().find((one) => one.id === id);
     track?.stop();
     return track !== undefined;
   }
@@ -139,7 +142,8 @@ export class ActivityTracker {
   }
 
   snapshot(): Activity {
-    const active = [...this.#active.values()].slice(0, maxShown).map((track) => track.active);
+    const tracks = this.#active.values().sort((one, other) => one.id - other.id);
+    const active = tracks.slice(0, maxShown).map((track) => track.active);
     return { active, done: this.#done.toReversed(), connected: this.#connected() };
   }
 
@@ -153,8 +157,7 @@ export class ActivityTracker {
     return [...byUser.values()];
   }
 
-  #end(id: number, track: RequestTrack): void {
-    this.#active.delete(id);
+  #end(track: RequestTrack): void {
     this.#done.push(track.end());
     if (this.#done.length > maxDone) this.#done.shift();
     this.#onChange();
