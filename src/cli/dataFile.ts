@@ -13,7 +13,7 @@ export class DataFile<Entry> {
   readonly path: string;
   readonly #name: string;
   readonly #parse: (entries: unknown) => readonly Entry[];
-  /** The text that was read last; undefined while there is no file. */
+  /** The text that was read last for whoever reads or watches; undefined while there is no file. */
   #seen: string | undefined;
   #isChanged = false;
 
@@ -40,7 +40,7 @@ export class DataFile<Entry> {
    */
   async read(): Promise<readonly Entry[]> {
     this.#seen = await this.#readText();
-    return this.#seen === undefined ? [] : this.#entriesIn(this.#seen);
+    return this.#entriesIn(this.#seen);
   }
 
   #readText(): Promise<string | undefined> {
@@ -68,7 +68,8 @@ export class DataFile<Entry> {
       throw dataUnavailable(this.path, error);
     });
     try {
-      const entries = change(await this.read());
+      // Not `read`: when the change fails, whoever watches has not seen what is there.
+      const entries = change(this.#entriesIn(await this.#readText()));
       if (lost !== undefined) throw dataUnavailable(this.path, lost);
       const text = `${JSON.stringify({ version, [this.#name]: entries }, undefined, 2)}\n`;
       await writeFileAtomic(this.path, text, { mode: 0o600 }).catch((error: unknown) => {
@@ -93,7 +94,8 @@ export class DataFile<Entry> {
     return followFile(this.path, look, onProblem);
   }
 
-  #entriesIn(text: string): readonly Entry[] {
+  #entriesIn(text: string | undefined): readonly Entry[] {
+    if (text === undefined) return [];
     try {
       const file = z.strictObject({ version: z.int(), [this.#name]: z.unknown() }).parse(JSON.parse(text));
       if (file.version !== version) {
