@@ -13,6 +13,12 @@ export interface Field {
   readonly image?: true;
   /** Null is one as well: Go makes an empty image of each in a list. */
   readonly nullIsImage?: true;
+  /** An object here is sent as an image, whatever it has: Go makes an empty one of it. */
+  readonly holdsImage?: true;
+  /** The text is that of the image around it. */
+  readonly ofImage?: true;
+  /** An object or null here is a tool. */
+  readonly tool?: true;
   /** The text is the type of a tool. */
   readonly toolType?: true;
   /** Of an object, by keys in lower case. */
@@ -66,7 +72,7 @@ const part = (more: Members = {}): Field => ({
     image_url: imageUrl,
     // Ollama gives the model audio as an image.
     input_audio: { members: members({ data: image, format: any }) },
-    source: { members: members({ ...each('type media_type url', any), data: image }) },
+    source: { holdsImage: true, members: members({ ...each('type media_type url', any), data: { ofImage: true } }) },
     ...more,
   }),
 });
@@ -91,6 +97,7 @@ const toolType: Field = { toolType: true, kinds: ['string', 'null'] };
 
 /** A tool of the Responses may be a name for several. */
 const tool: Field = {
+  tool: true,
   members: members({
     ...each('name function', any),
     type: toolType,
@@ -111,7 +118,7 @@ export const outermost: Field = {
     insecure: { ...flag, reported: true },
     stream: flag,
     ...each('max_tokens max_completion_tokens max_output_tokens', number),
-    ...each('prompt template modelfile path web_search_options', reported),
+    ...each('prompt template format response_format text modelfile path web_search_options', reported),
     ...each('system stream_options files adapters', any),
     keep_alive: duration,
     options,

@@ -5,10 +5,14 @@ import type { Field } from './fields.ts';
 /** How many types of tools a body may name. */
 const maxToolTypes = 64;
 
+/** Of each tool Go writes what the client left out as well, in bytes (`Tool` in api/types.go). */
+const emptyToolBytes = 100;
+
 /** Gathers the facts of a JSON body from the values that are found where something is known. */
 export class Findings {
   readonly #values = new Map<string, Value>();
   readonly #toolTypes = new Set<string>();
+  #tools = 0;
   #images = 0;
   #imageBytes = 0;
 
@@ -21,6 +25,9 @@ export class Findings {
     if (field.kinds !== undefined && !isOfKind(field.kinds, value)) return 'bad-field';
     if (field.reported) this.#values.set(path, value);
     if (field.image) this.#addImage(field, value);
+    if (field.holdsImage && value.kind === 'object') this.#images += 1;
+    if (field.ofImage && value.kind === 'string') this.#imageBytes += value.end - value.start - 2;
+    if (field.tool && (value.kind === 'object' || value.kind === 'null')) this.#tools += 1;
     if (field.toolType && typeof value.value === 'string') this.#toolTypes.add(value.value);
     return this.#toolTypes.size > maxToolTypes ? 'bad-field' : undefined;
   }
@@ -37,7 +44,7 @@ export class Findings {
       values: this.#values,
       images: { count: this.#images, bytes: this.#imageBytes },
       toolTypes: [...this.#toolTypes],
-      textBytes: bytes - this.#imageBytes,
+      textBytes: bytes - this.#imageBytes + this.#tools * emptyToolBytes,
     };
   }
 }

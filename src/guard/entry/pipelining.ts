@@ -5,6 +5,9 @@ import type { RefusalCode } from '../answers.ts';
 /** Requests under way on one connection; clients that pipeline at all stay below this. */
 const maxPipelined = 8;
 
+/** Whoever goes on after so many is cut off: refusals that pile up unread would hide that a client has left. */
+const floodPipelined = 8 * maxPipelined;
+
 /** How many requests of a connection are being answered. */
 const open = new WeakMap<Socket, number>();
 
@@ -57,5 +60,6 @@ export function pipelineProblem(req: IncomingMessage, res: ServerResponse): Refu
   const count = (open.get(socket) ?? 0) + 1;
   open.set(socket, count);
   res.on('close', () => open.set(socket, (open.get(socket) ?? 1) - 1));
+  if (count > floodPipelined) socket.destroy();
   return count > maxPipelined ? 'pipelined' : undefined;
 }

@@ -112,12 +112,12 @@ function takeCount(usage: Usage, text: string, first: number, end: number, numbe
   else if (isName(text, first, end, 'prompt_eval_count')) usage.prompt ??= number;
 }
 
-/** In the others they are in its `usage`, or in that of what the record is about. */
+/**
+ * In the others they are in its `usage`, or in that of the response that the record is about. What opens an answer of
+ * `/v1/messages` has one in its message, which is a guess (`EstimateInputTokens` in anthropic.go) and is not taken.
+ */
 function takeInner(usage: Usage, text: string, first: number, end: number, inner: Inner): void {
-  const isPlace = inner.isNamed
-    ? isName(text, first, end, 'response') || isName(text, first, end, 'message')
-    : isName(text, first, end, 'usage');
-  if (!isPlace) return;
+  if (!isName(text, first, end, inner.isNamed ? 'response' : 'usage')) return;
   if (inner.prompt !== undefined) usage.prompt ??= inner.prompt;
   if (inner.output !== undefined) usage.output ??= inner.output;
 }

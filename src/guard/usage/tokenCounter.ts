@@ -6,40 +6,53 @@ import { type AnswerUsage, usageAtEnd, usageWithin } from './answerUsage.ts';
 interface Form {
   /** How a line begins that holds what the model wrote, or says that the next one does; none begins another. */
   readonly begins: readonly string[];
-  /** The most bytes of a line that holds one token, of a model with a long name. */
+  /** What comes before a text that the model wrote, which a quote ends. */
+  readonly texts: readonly string[];
+  /** The most bytes that are around the text, for a model with a long name; what is more is a tool call. */
   readonly usual: number;
   /** How a line ends that says how likely its token was, at length. */
-  readonly likelyEnd?: string;
+  readonly logprobsEnd?: string;
 }
 
-/** Without tools no line holds more than a token, however much is said of it, or of all of them at the end. */
+/** All else in a line is said of the text. */
 const noTools = Number.POSITIVE_INFINITY;
 
-const native = ['{'];
+const native = { begins: ['{'], usual: 224, logprobsEnd: ']}]}' };
 const data = ['data: {'];
 
 const forms: Readonly<Record<string, Form>> = {
-  '/api/generate': { begins: native, usual: noTools },
-  '/api/chat': { begins: native, usual: 224, likelyEnd: ']}]}' },
-  '/v1/chat/completions': { begins: data, usual: 320, likelyEnd: ']}]}}]}' },
-  '/v1/completions': { begins: data, usual: noTools },
+  '/api/generate': { ...native, texts: ['"response":"', '"thinking":"'] },
+  '/api/chat': { ...native, texts: ['"content":"', '"thinking":"'] },
+  '/v1/chat/completions': {
+    begins: data,
+    texts: ['"content":"', '"reasoning":"'],
+    usual: 320,
+    logprobsEnd: ']}]}}]}',
+  },
+  '/v1/completions': { begins: data, texts: ['"text":"'], usual: noTools },
   '/v1/responses': {
     begins: ['output_text', 'function_call_arguments', 'reasoning_summary_text'].map(
       (part) => `event: response.${part}.delta`,
     ),
+    texts: ['"delta":"'],
     usual: 192,
   },
-  '/v1/messages': { begins: ['event: content_block_delta'], usual: 128 },
+  '/v1/messages': {
+    begins: ['event: content_block_delta'],
+    texts: ['"text":"', '"thinking":"', '"partial_json":"'],
+    usual: 128,
+  },
 } satisfies Record<WritingPath, Form>;
 
-/** No line's beginning is longer. */
-const longestBegin = Math.max(...Object.values(forms).flatMap(({ begins }) => begins.map(({ length }) => length)));
-
-/** Bytes of a token in a line that holds many. */
+/** English has about as many in a token. */
 const bytesPerToken = 4;
 
+/** Hardly any text has more in a token on average, and hardly any token has more. */
+const averageTokenBytes = 6;
+const longestTokenBytes = 24;
+
 const milliseconds = () => performance.now();
-const closeObject = 0x7d;
+const [quote, backslash, lowerU, closeObject] = [0x22, 0x5c, 0x75, 0x7d];
 const streamed = /^(application\/x-ndjson|text\/event-stream)\b/;
 
 /** Ollama's own numbers are in the last record, at its end; an answer that is one JSON ends with them. */
@@ -58,22 +71,26 @@ export interface TokenCount extends AnswerUsage {
 }
 
 /**
- * Counts the tokens of an answer that flows by, until Ollama says how many there were: one for each record, and more for
- * one that is longer than a token makes it. Ollama holds a tool call back until it is complete, and sends it as one.
+ * Counts the tokens of an answer that flows by, until Ollama says how many there were: one for each record, or more when
+ * the texts are longer than tokens make them, as when Ollama holds them back because what the request is to `stop` at may
+ * have begun. A tool call too is held back until it is complete, and comes as one.
  */
 export class TokenCounter {
   readonly #form: Form | undefined;
   readonly #now: () => number;
   #records = 0;
-  /** Bytes beyond those of usual records. */
+  /** Those that have a text, and the bytes of all their texts. */
+  #spoken = 0;
+  #textBytes = 0;
+  /** Bytes beyond those of a token in each record. */
   #beyond = 0;
   /** Bytes of the line that has not ended yet. */
   #line = 0;
   /** Whether it holds what the model wrote. */
   #isModels = false;
   /** Whether the last long line said how likely its token was. */
-  #isLikely = false;
-  /** What Ollama said before the answer's end. */
+  #hasLogprobs = false;
+  /** What Ollama said of one JSON before its end. */
   #told: AnswerUsage | undefined;
   /** Whether it may say that in what comes next. */
   #mayTell: boolean;
@@ -90,7 +107,7 @@ export class TokenCounter {
    */
   constructor(path: string, isStream: boolean, now = milliseconds) {
     this.#form = isStream ? forms[path] : undefined;
-    this.#mayTell = path === (isStream ? '/v1/messages' : '/api/generate');
+    this.#mayTell = path === '/api/generate' && !isStream;
     this.#now = now;
   }
 
@@ -98,8 +115,10 @@ export class TokenCounter {
   get tokens(): number {
     if (this.#counted !== undefined) return this.#counted;
     this.#readOn();
-    const line = this.#form === undefined || this.#isLikely ? 0 : this.#lineBeyond(this.#form);
-    return this.#records + Math.floor((this.#beyond + line) / bytesPerToken);
+    const text = this.#form === undefined ? 0 : this.#textInLine(this.#form);
+    const around = this.#form === undefined || this.#hasLogprobs ? 0 : this.#aroundInLine(this.#form, text);
+    const byRecord = this.#records + Math.floor((this.#beyond + beyondToken(text) + around) / bytesPerToken);
+    return Math.max(byRecord, Math.floor((this.#textBytes + text) / averageTokenBytes));
   }
 
   write(chunk: Buffer): void {
@@ -117,8 +136,8 @@ export class TokenCounter {
     this.#readOn();
     this.#cut();
     const isStream = this.#form !== undefined;
-    const usage = isStream ? this.#usageOfLines(whole) : { ...(whole && usageAtEnd(this.#text)), ...this.#told };
-    const { prompt = this.#told?.prompt, output = isStream ? this.tokens : undefined } = usage;
+    const usage = isStream ? this.#usageOfStream(whole) : { ...(whole && usageAtEnd(this.#text)), ...this.#told };
+    const { prompt, output = isStream ? this.tokens : undefined } = usage;
     this.#counted = output ?? 0;
     const count: { -readonly [name in keyof TokenCount]: number } = {};
     if (prompt !== undefined) count.prompt = prompt;
@@ -130,7 +149,6 @@ export class TokenCounter {
   #readOn(): void {
     if (this.#form === undefined) this.#at = this.#text.length;
     else this.#count(this.#form);
-    if (this.#mayTell && this.#form !== undefined) this.#readOpening();
     if (this.#text.length > 2 * tailBytes) this.#cut();
   }
 
@@ -138,9 +156,18 @@ export class TokenCounter {
   #cut(): void {
     const cut = this.#text.length - tailBytes;
     if (cut <= 0) return;
-    if (this.#mayTell && this.#form === undefined) this.#readWithin();
+    if (this.#mayTell) this.#readWithin();
     this.#text = this.#text.slice(cut);
     this.#at -= cut;
+  }
+
+  /**
+   * What Ollama says at a stream's end, or what came when that is more: with `format` a model that thinks is run twice,
+   * and the numbers are those of the second run (`structuredOutputsState` in routes.go).
+   */
+  #usageOfStream(whole: boolean): AnswerUsage {
+    const { output, ...usage } = this.#usageOfLines(whole);
+    return output === undefined ? usage : { ...usage, output: Math.max(output, this.#spoken) };
   }
 
   /** The numbers in the records that are still here, later ones first. */
@@ -159,13 +186,6 @@ export class TokenCounter {
       end = begin - 1;
     }
     return prompt === undefined ? {} : { prompt };
-  }
-
-  /** The first record of `/v1/messages` holds the prompt's tokens, which then are known of a stream that is cut too. */
-  #readOpening(): void {
-    const usage = this.#usageOfLines(false);
-    this.#told = usage.prompt === undefined ? undefined : { prompt: usage.prompt };
-    this.#mayTell = this.#told === undefined && this.#text.length < tailBytes;
   }
 
   /** Before they are let go of. */
@@ -194,22 +214,59 @@ export class TokenCounter {
     else if (begins.some((begin) => this.#text.startsWith(begin, this.#at))) {
       this.#records += 1;
       this.#isModels = true;
-    } else return end < this.#text.length || end - this.#at >= longestBegin;
+    } else if (end === this.#text.length) {
+      const begun = this.#text.slice(this.#at);
+      return !begins.some((begin) => begin.startsWith(begun));
+    }
     return true;
   }
 
   #endLine(form: Form): void {
-    const beyond = this.#lineBeyond(form);
-    if (beyond > 0) {
-      this.#isLikely = form.likelyEnd !== undefined && this.#text.endsWith(form.likelyEnd, this.#at);
-      if (!this.#isLikely) this.#beyond += beyond;
+    const text = this.#textInLine(form);
+    if (text > 0) this.#spoken += 1;
+    this.#textBytes += text;
+    this.#beyond += beyondToken(text);
+    const around = this.#aroundInLine(form, text);
+    if (around > 0) {
+      this.#hasLogprobs = form.logprobsEnd !== undefined && this.#text.endsWith(form.logprobsEnd, this.#at);
+      if (!this.#hasLogprobs) this.#beyond += around;
     }
     this.#line = 0;
   }
 
-  #lineBeyond({ usual }: Form): number {
-    return this.#isModels && this.#line > usual ? this.#line - usual : 0;
+  /** Bytes of the model's text in the line at hand, as far as it has come; 0 when its beginning is not here any more. */
+  #textInLine({ texts }: Form): number {
+    const begin = this.#at - this.#line;
+    if (!this.#isModels || begin < 0) return 0;
+    const line = this.#text.slice(begin, this.#at);
+    let bytes = 0;
+    for (const before of texts) {
+      const found = line.indexOf(before);
+      if (found !== -1) bytes += textBytesFrom(line, found + before.length);
+    }
+    return bytes;
   }
+
+  /** Bytes of the line at hand beyond its text and what is usual around it; all, when its beginning is not here any more. */
+  #aroundInLine({ usual }: Form, text: number): number {
+    if (!this.#isModels) return 0;
+    return Math.max(0, this.#line - text - (this.#line > this.#at ? 0 : usual));
+  }
+}
+
+/** What a text has more than one token can have, in bytes. */
+const beyondToken = (textBytes: number): number => Math.max(0, textBytes - longestTokenBytes);
+
+/** Bytes of a text within a JSON string, from a place in it to its quote, or as far as it has come; an escape is one. */
+function textBytesFrom(text: string, from: number): number {
+  let bytes = 0;
+  for (let at = from; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === quote) break;
+    if (code === backslash) at += text.charCodeAt(at + 1) === lowerU ? 5 : 1;
+    bytes += 1;
+  }
+  return bytes;
 }
 
 /** Whether numbers can be in a text at all: within a string, the quotes around their names have backslashes. */

@@ -33,15 +33,31 @@ export interface RequestTokens extends Pick<TokenEstimate, 'prompt'> {
  */
 export function estimateTokens(path: string, facts: BodyFacts): RequestTokens {
   const { textBytes, images } = facts;
+  const bound = embeds.has(path) ? 0 : largestBound(path, facts);
+  // What was thought in the first run is in the prompt of the second.
+  const again = bound !== undefined && mayRunTwice(path, facts) ? bound : 0;
   const prompt = Math.ceil(textBytes / bytesPerToken) + tokensPerImage * images.count;
   const mostPrompt = growsUnseen(path, facts)
     ? Number.POSITIVE_INFINITY
-    : textBytes + mostTokensPerImage * images.count;
+    : textBytes + mostTokensPerImage * images.count + again;
   return {
     prompt: Math.min(prompt, mostPrompt, contextOf(path, facts)),
     mostPrompt,
-    output: embeds.has(path) ? 0 : largestBound(path, facts),
+    output: bound === undefined ? undefined : bound + again,
   };
+}
+
+/** What gives an answer a form, by path. */
+const formats: Readonly<Record<string, string>> = {
+  '/api/chat': 'format',
+  '/v1/chat/completions': 'response_format',
+  '/v1/responses': 'text',
+};
+
+/** Ollama has a model that thinks answer a second time when the answer is to have a form (`structuredOutputsState`). */
+function mayRunTwice(path: string, { values }: BodyFacts): boolean {
+  const format = formats[path];
+  return format !== undefined && saysSomething(values.get(format));
 }
 
 /**

@@ -122,14 +122,14 @@ test('an edit that would make the body ambiguous, or is no value for its path, i
   for (const edits of [
     [numCtx, numCtx],
     [numCtx, { path: 'options', json: '{}' }],
-    [{ path: 'format', json: '"json"' }],
+    [{ path: 'suffix', json: '"json"' }],
     [{ path: 'Model', json: '"a"' }],
     [{ path: 'model', json: '"a","model":"b"' }],
     [{ path: 'model', json: '"a"},{' }],
     [{ path: 'model', json: '5' }],
     [{ path: 'model', json: '' }],
   ]) {
-    for (const text of ['{}', '{"options":{"num_ctx":1},"model":"a","format":"json"}']) {
+    for (const text of ['{}', '{"options":{"num_ctx":1},"model":"a","suffix":"json"}']) {
       assert.throws(() => edited(text, edits), `${text} ${JSON.stringify(edits)}`);
     }
   }

@@ -40,7 +40,7 @@ const bodies = fc
   .tuple(
     fc.record(reliedOn, { requiredKeys: [] }),
     fc.record(Object.fromEntries([...reportedOnly, ...knownOnly].map((key) => [key, json])), { requiredKeys: [] }),
-    fc.dictionary(fc.constantFrom('format', 'x', 'mo"del', '\\', 'options.num_ctx', 'é', ''), json),
+    fc.dictionary(fc.constantFrom('suffix', 'x', 'mo"del', '\\', 'options.num_ctx', 'é', ''), json),
   )
   .map(([relied, reported, free]) => ({ ...free, ...reported, ...relied }));
 
@@ -349,6 +349,16 @@ test('a long prompt is reported without its text, an empty one with it', () => {
   assert.deepEqual(values.get('messages'), { kind: 'array', value: undefined, start: 537, end: 539, empty: true });
 });
 
+test('each tool is as long as what Go writes of an empty one', () => {
+  for (const [text, tools] of [
+    ['{"tools":[{},null,{"type":"a"}]}', 3],
+    ['{"tools":[{"tools":[{},{}]}]}', 3],
+    ['{"tools":[]}', 0],
+  ] as const) {
+    assert.equal(factsOf(text).textBytes, text.length + 100 * tools, text);
+  }
+});
+
 test('images are counted wherever a dialect has them, in bytes as they are sent', () => {
   for (const [text, count, bytes] of [
     ['{"images":["QUJD","QQ=="]}', 2, 8],
@@ -358,6 +368,8 @@ test('images are counted wherever a dialect has them, in bytes as they are sent'
     ['{"messages":[{"content":[{"type":"input_audio","input_audio":{"data":"QUJD"}}]}]}', 1, 4],
     ['{"messages":[{"content":[{"type":"image","source":{"type":"base64","data":"QUJD"}}]}]}', 1, 4],
     ['{"messages":[{"content":[{"type":"tool_result","content":[{"source":{"data":"QUJD"}}]}]}]}', 1, 4],
+    ['{"messages":[{"content":[{"type":"image","source":{"type":"base64"}}]}]}', 1, 0],
+    ['{"messages":[{"content":[{"content":[{"type":"image","source":{"data":null}},{"source":null}]}]}]}', 1, 0],
     ['{"input":[{"content":[{"type":"input_image","image_url":"data:,a"}]}]}', 1, 7],
     ['{"input":[{"type":"function_call_output","output":[{"type":"input_image","image_url":"data:,a"}]}]}', 1, 7],
     // Go reads bytes from a list of numbers as well.

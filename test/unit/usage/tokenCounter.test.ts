@@ -69,7 +69,8 @@ test("Ollama's own number decides at the end", async () => {
 
 test('what a model writes is not taken for the number', async () => {
   const line = `${JSON.stringify({ response: '"eval_count":99' })}\n`;
-  assert.deepEqual(await tokensOf('/api/generate', ndjson, [line]), [1, 1]);
+  // Its 15 bytes are more than one token has on average.
+  assert.deepEqual(await tokensOf('/api/generate', ndjson, [line]), [2, 2]);
 });
 
 test('an answer that is one JSON counts by its number alone', async () => {
@@ -84,43 +85,64 @@ test('errors, embeddings and pulls are not counted', async () => {
   assert.deepEqual(await tokensOf('/api/generate', ndjson, [line], 500), []);
 });
 
-/** How the records of each path begin, and how long a line may be that costs one token. */
-const forms: Readonly<Record<string, readonly [begin: RegExp, usual: number]>> = {
-  '/api/generate': [/^\{/, Number.POSITIVE_INFINITY],
-  '/api/chat': [/^\{/, 224],
-  '/v1/chat/completions': [/^data: \{/, 320],
-  '/v1/completions': [/^data: \{/, Number.POSITIVE_INFINITY],
-  '/v1/responses': [/^event: response\.(output_text|function_call_arguments|reasoning_summary_text)\.delta/, 192],
-  '/v1/messages': [/^event: content_block_delta/, 128],
+/** How the records of each path begin, where their text does, and how long a line may be around it. */
+const forms: Readonly<Record<string, readonly [begin: RegExp, texts: readonly string[], usual: number]>> = {
+  '/api/generate': [/^\{/, ['response', 'thinking'], 224],
+  '/api/chat': [/^\{/, ['content', 'thinking'], 224],
+  '/v1/chat/completions': [/^data: \{/, ['content', 'reasoning'], 320],
+  '/v1/completions': [/^data: \{/, ['text'], Number.POSITIVE_INFINITY],
+  '/v1/responses': [
+    /^event: response\.(output_text|function_call_arguments|reasoning_summary_text)\.delta/,
+    ['delta'],
+    192,
+  ],
+  '/v1/messages': [/^event: content_block_delta/, ['text', 'thinking', 'partial_json'], 128],
 };
+
+/** Bytes of the first text of each of these names in a line; an escape is one. */
+function textBytesOf(line: string, names: readonly string[]): number {
+  const lengths = names.map((name) => {
+    const [, said = ''] = new RegExp(`"${name}":"((?:\\\\u.{0,4}|\\\\.?|[^"\\\\])*)`).exec(line) ?? [];
+    return said.replace(/\\u.{0,4}|\\.?/g, '.').length;
+  });
+  return lengths.reduce((sum, length) => sum + length, 0);
+}
 
 test('in whatever pieces an answer comes, each record counts, and each four bytes beyond a usual line', () => {
   const alphabet = fc.constantFrom(
     ...['\n', '\n\n', '{', 'd', 'data: ', 'data: {', '\ndata: {', '"', 'x', 'x'.repeat(100), 'x'.repeat(330)],
     ...['event: ', '\nevent: content_block_delta\n', '\nevent: content_block_start\n', 'event: response.'],
     ...['output_text.delta\n', 'output_text.done\n', 'function_call_arguments.delta', 'reasoning_summary_text.delta\n'],
+    ...['"response":"', '"thinking":"', '"content":"', '"reasoning":"', '"text":"', '"delta":"', '"partial_json":"'],
+    ...['\\', '\\"', '\\u003c'],
   );
   fc.assert(
     fc.property(
       fc.array(alphabet, { maxLength: 60 }),
       pieces,
       fc.constantFrom(...Object.entries(forms)),
-      (parts, sizes, [path, [begin, usual]]) => {
-        const text = parts.join('');
+      (parts, sizes, [path, [begin, texts, usual]]) => {
+        const lines = parts.join('').split('\n');
+        // A line that is longer than what is kept of it is all beyond, wherever it was cut.
+        fc.pre(lines.every((line) => line.length < 4_096));
         const counter = new TokenCounter(path, true);
-        for (const chunk of inPieces(Buffer.from(text), sizes)) counter.write(chunk);
+        for (const chunk of inPieces(Buffer.from(lines.join('\n')), sizes)) counter.write(chunk);
         let records = 0;
         let beyond = 0;
+        let said = 0;
         let isModels = false;
-        for (const line of text.split('\n')) {
+        for (const line of lines) {
           if (begin.test(line)) records += 1;
           isModels = begin.test(line) || (isModels && line !== '');
-          if (isModels) beyond += Math.max(0, line.length - usual);
+          if (!isModels) continue;
+          const bytes = textBytesOf(line, texts);
+          said += bytes;
+          beyond += Math.max(0, bytes - 24) + Math.max(0, line.length - bytes - usual);
         }
-        assert.equal(counter.tokens, records + Math.floor(beyond / 4));
+        assert.equal(counter.tokens, Math.max(records + Math.floor(beyond / 4), Math.floor(said / 6)));
       },
     ),
-    { numRuns: 5_000 },
+    { numRuns: 10_000 },
   );
 });
 
@@ -256,18 +278,21 @@ test('a stream that is cut anywhere tells what was counted until then', async (t
   }
 });
 
-test('the prompt of /v1/messages is known of a stream that is cut, however long after', async () => {
+test('what Ollama guesses of the prompt of /v1/messages is not taken for a count', async () => {
   const start = `event: message_start\ndata: ${JSON.stringify({
     type: 'message_start',
     message: { id: 'msg_1', model: 'm', content: [], usage: { input_tokens: 25, output_tokens: 0 } },
   })}\n\n`;
   const delta = 'event: content_block_delta\ndata: {"delta":{"text":"x"}}\n\n';
   const long = text(...inPieces(Buffer.from(start), [11]).map(String), ...Array<string>(500).fill(delta));
-  assert.deepEqual(await countOf('/v1/messages', events, long, 'cut'), { prompt: 25, output: 500 });
-  assert.deepEqual(await countOf('/v1/messages', events, text(start), 'cut'), { prompt: 25, output: 0 });
-  // What Ollama says at the end counts.
+  assert.deepEqual(await countOf('/v1/messages', events, long, 'cut'), { output: 500 });
+  assert.deepEqual(await countOf('/v1/messages', events, text(start), 'cut'), { output: 0 });
+  // What Ollama says at the end counts, but for an answer that was longer.
   const end = 'event: message_delta\ndata: {"usage":{"input_tokens":26,"output_tokens":7}}\n\n';
-  assert.deepEqual(await countOf('/v1/messages', events, [...long, ...text(end)], 'whole'), { prompt: 26, output: 7 });
+  assert.deepEqual(await countOf('/v1/messages', events, [...long, ...text(end)], 'whole'), {
+    prompt: 26,
+    output: 500,
+  });
 });
 
 test('a stream of /v1/responses that is cut while the model thinks has taken tokens', async () => {
@@ -363,44 +388,79 @@ const chunkOf = (model: string, choice: string) =>
 const eventOf = (type: string, members: string) => `event: ${type}\ndata: {${members}}\n\n`;
 const argumentsEvent = 'response.function_call_arguments.delta';
 
+/** The records of a text, as Ollama writes one on each path. */
+const recordsOf = (model: string, text: string): readonly (readonly [path: string, type: string, record: string])[] => [
+  ['/api/generate', ndjson, `{${head(model)},"response":"","thinking":"${text}","done":false}\n`],
+  [
+    '/api/chat',
+    ndjson,
+    `{${head(model)},"message":{"role":"assistant","content":"","thinking":"${text}"},"done":false}\n`,
+  ],
+  [
+    '/v1/chat/completions',
+    events,
+    chunkOf(model, `"delta":{"role":"assistant","content":"","reasoning":"${text}"},"finish_reason":null`),
+  ],
+  ['/v1/completions', events, chunkOf(model, `"text":"${text}","finish_reason":null`)],
+  [
+    '/v1/messages',
+    events,
+    eventOf(
+      'content_block_delta',
+      `"type":"content_block_delta","index":10,"delta":{"type":"thinking_delta","thinking":"${text}"}`,
+    ),
+  ],
+  [
+    '/v1/responses',
+    events,
+    eventOf(
+      'response.output_text.delta',
+      `"content_index":0,"delta":"${text}","item_id":"msg_123456","logprobs":[],"output_index":10,"sequence_number":12345,"type":"response.output_text.delta"`,
+    ),
+  ],
+];
+
 test('a record with one token costs one, however long the names of model and events are', async () => {
   const model = 'hf.co/mradermacher/Llama-3.3-70B-Instruct-abliterated-i1-GGUF:i1-IQ4_XS';
-  for (const token of [' a', ' unbelievable', '\\u003c\\u003e\\u0026=']) {
-    const records: readonly (readonly [path: string, type: string, record: string])[] = [
-      ['/api/generate', ndjson, `{${head(model)},"response":"","thinking":"${token}","done":false}\n`],
-      [
-        '/api/chat',
-        ndjson,
-        `{${head(model)},"message":{"role":"assistant","content":"","thinking":"${token}"},"done":false}\n`,
-      ],
-      [
-        '/v1/chat/completions',
-        events,
-        chunkOf(model, `"delta":{"role":"assistant","content":"","reasoning":"${token}"},"finish_reason":null`),
-      ],
-      ['/v1/completions', events, chunkOf(model, `"text":"${token}","finish_reason":null`)],
-      [
-        '/v1/messages',
-        events,
-        eventOf(
-          'content_block_delta',
-          `"type":"content_block_delta","index":10,"delta":{"type":"thinking_delta","thinking":"${token}"}`,
-        ),
-      ],
-      [
-        '/v1/responses',
-        events,
-        eventOf(
-          'response.output_text.delta',
-          `"content_index":0,"delta":"${token}","item_id":"msg_123456","logprobs":[],"output_index":10,"sequence_number":12345,"type":"response.output_text.delta"`,
-        ),
-      ],
-    ];
-    for (const [path, type, record] of records) {
-      const chunks = text(...Array<string>(50).fill(record));
-      assert.deepEqual(await countOf(path, type, chunks, 'cut'), { output: 50 }, `${path} ${token}`);
+  const others = recordsOf(model, ' a');
+  for (const token of [' a', ' unbelievable', '\\u003c\\u003e\\u0026=', '\\"\\\\\\n']) {
+    for (const [i, [path, type, record]] of recordsOf(model, token).entries()) {
+      const [, , other = ''] = others[i] ?? [];
+      const chunks = text(...Array<string>(50).fill(record), ...Array<string>(100).fill(other));
+      assert.deepEqual(await countOf(path, type, chunks, 'cut'), { output: 150 }, `${path} ${token}`);
     }
   }
+});
+
+// While what it is to `stop` at may have begun, Ollama holds back what the model writes: 31 tokens at most.
+test('a record that holds many tokens costs many', async () => {
+  for (const [words, least] of [
+    [' one two three'.repeat(10), 30],
+    [' one two', 1.3],
+    ['12345678', 1.3],
+  ] as const) {
+    for (const [path, type, record] of recordsOf('m', words)) {
+      const records = text(...Array<string>(300).fill(record));
+      for (const end of ['cut', 'whole'] as const) {
+        const { output = 0 } = (await countOf(path, type, records, end)) ?? {};
+        assert.ok(output >= 300 * least && output <= 300 * words.length, `${path} ${words}: ${output}`);
+      }
+    }
+  }
+});
+
+test('a tool call behind the numbers of the last record costs what it is long', async () => {
+  const call = `"tool_calls":[{"function":{"name":"f","arguments":${JSON.stringify({ a: 'x y '.repeat(5_000) })}}}]`;
+  const last = `{${head('m')},"response":"","done":true,"total_duration":1,"prompt_eval_count":50,"eval_count":8000,${call}}\n`;
+  const { output = 0 } = (await countOf('/api/generate', ndjson, text(last), 'whole')) ?? {};
+  assert.ok(output > 4_900, `${output}`);
+});
+
+test('an answer that was written twice costs what came, though the numbers are those of the second time', async () => {
+  const [, [path = '', type = '', thought = ''] = []] = recordsOf('m', ' t');
+  const end = `{${head('m')},"message":{"role":"assistant","content":""},"done":true,"prompt_eval_count":12,"eval_count":2}\n`;
+  const records = text(...Array<string>(5_000).fill(thought), end);
+  assert.deepEqual(await countOf(path, type, records, 'whole'), { prompt: 12, output: 5_000 });
 });
 
 /** A tool call of about 8,000 tokens. */

@@ -56,6 +56,21 @@ test('nobody can tell what a prompt becomes that has a template of its own, or i
   assert.equal(most('/v1/messages', { toolTypes: ['function'] }).mostPrompt, 9);
 });
 
+test('an answer that is to have a form may be written twice, with the first in the prompt of the second', () => {
+  const formats = { '/api/chat': 'format', '/v1/chat/completions': 'response_format', '/v1/responses': 'text' };
+  const bounds = { 'options.num_predict': 50, max_tokens: 50, max_output_tokens: 50 };
+  for (const [path, format] of Object.entries(formats)) {
+    const once = facts(bounds, 300);
+    const twice = { ...once, values: new Map([...once.values, [format, { ...number(0), kind: 'object' } as const]]) };
+    assert.deepEqual(estimateTokens(path, once), { prompt: 100, mostPrompt: 300, output: 50 });
+    assert.deepEqual(estimateTokens(path, twice), { prompt: 100, mostPrompt: 350, output: 100 });
+    const unbounded = { ...twice, values: new Map([...twice.values].filter(([name]) => name === format)) };
+    assert.equal(estimateTokens(path, unbounded).output, undefined);
+    // There it is done by the grammar alone.
+    assert.equal(estimateTokens('/api/generate', twice).output, 50);
+  }
+});
+
 test('an answer is as long as the request says, in every dialect', () => {
   const outputOf = (path: string, numbers: Readonly<Record<string, number>>) =>
     estimateTokens(path, facts(numbers)).output;
