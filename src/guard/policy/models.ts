@@ -2,7 +2,7 @@ import type { RefusalCode } from '../answers.ts';
 import type { BodyFacts, Value } from '../body/facts.ts';
 import type { ModelNaming, Route } from '../routes.ts';
 import type { Verdict } from './decision.ts';
-import { globOf } from './modelGlob.ts';
+import { denyingGlobOf, globOf } from './modelGlob.ts';
 import { type ModelName, parseModelName, parseStoredName } from './modelName.ts';
 import type { Access } from './policy.ts';
 
@@ -39,7 +39,7 @@ function* askModel(access: Access, name: ModelName | undefined, isRemote: IsRemo
     return;
   }
   for (const { place, globs } of access.models.deny) {
-    const glob = globOf(globs, name);
+    const glob = denyingGlobOf(globs, name);
     yield glob === undefined ? yes(place, globs.join(', ')) : no('model-not-permitted', place, glob);
   }
   if (name.cloud || isRemote(name.short)) yield onCloud(access);
@@ -54,7 +54,7 @@ function* askModel(access: Access, name: ModelName | undefined, isRemote: IsRemo
  */
 export function mayUse({ models, cloud }: Access, name: ModelName): boolean {
   if (name.cloud && !cloud) return false;
-  if (models.deny.some(({ globs }) => globOf(globs, name) !== undefined)) return false;
+  if (models.deny.some(({ globs }) => denyingGlobOf(globs, name) !== undefined)) return false;
   return globOf(models.allow.globs, name) !== undefined;
 }
 

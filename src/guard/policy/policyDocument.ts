@@ -2,6 +2,7 @@ import * as z from 'zod/mini';
 import { GuardError } from '../errors.ts';
 import type { Capability } from '../routes.ts';
 import { parseDuration } from '../share/duration.ts';
+import { canName } from './modelGlob.ts';
 import { resolvePolicy } from './policy.ts';
 
 /** What a route lets its caller do; roles are sets of these. */
@@ -20,7 +21,7 @@ const storedGlob = z.string().check(z.regex(/^[\w.:/@*?-]{1,256}$/));
 
 /**
  * What models are named by. What could name none is refused, because a model that it was to deny would be allowed: a
- * digest or a scheme, an empty name or tag, and `:local`, which Ollama cuts off.
+ * digest or a scheme, an empty name or tag, `:local`, which Ollama cuts off, and a host without a model.
  */
 export const modelGlob = z
   .string()
@@ -29,6 +30,7 @@ export const modelGlob = z
       /^(?!.*(?::\/|\/\/|:local$))(?![:/])[\w.:/*?-]{0,255}[\w.*?-]$/i,
       'must be a model name such as llama3.2 or qwen*, in which * stands for anything',
     ),
+    z.refine(canName, { error: 'must name a model: what is left open is a *, as in hf.co/team/*' }),
   );
 
 const rulesOf = (glob: typeof modelGlob) =>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { globMatches, globOf } from '../../../src/guard/policy/modelGlob.ts';
+import { canName, denyingGlobOf, globMatches, globOf } from '../../../src/guard/policy/modelGlob.ts';
 import { parseModelName } from '../../../src/guard/policy/modelName.ts';
 
 /** By the definition, in exponential time. */
@@ -100,6 +100,54 @@ test('a glob is held against the name as lists show it', () => {
   ];
   for (const [glob, name] of yes) assert.ok(names(glob, name), `${glob} ${name}`);
   for (const [glob, name] of no) assert.ok(!names(glob, name), `${glob} ${name}`);
+});
+
+test('a glob that denies is held against the parts that go without saying too', () => {
+  const denies = (glob: string, raw: string): boolean => {
+    const name = parseModelName(raw);
+    assert.ok(name, raw);
+    return denyingGlobOf([glob], name) === glob;
+  };
+  const yes = ['*/library/secret', '*/*/secret*', '*.ollama.ai/library/secret', 'li?rary/secret', '*/secret:latest'];
+  for (const glob of [...yes, 'registry.ollama.ai/*/secret', 'registry.ollama.ai/*', 'R*/L*/S*:L*']) {
+    assert.ok(denies(glob, 'secret'), glob);
+    assert.ok(!names(glob, 'secret') || glob === 'registry.ollama.ai/*', `${glob} allows no more than before`);
+  }
+  assert.ok(denies('*/library/x:7b', 'x:7b-cloud'));
+  assert.ok(denies('*/library/x:*cloud', 'x:cloud'));
+  // Without a slash it speaks of the model alone.
+  for (const glob of ['r*', 'library*', 'registry.ollama.ai*', 'team/secret', '*/other', 'hf.co/*']) {
+    assert.ok(!denies(glob, 'secret'), glob);
+  }
+  assert.ok(!denies('*/library/secret', 'team/secret'));
+});
+
+test('whatever names a model can name one', () => {
+  const part = fc.constantFrom(
+    'x',
+    'library',
+    'registry.ollama.ai',
+    'hf.co',
+    'a.b',
+    '-x',
+    '7b',
+    'cloud',
+    '7b-cloud',
+    'A',
+  );
+  const text = fc
+    .tuple(fc.array(part, { minLength: 1, maxLength: 4 }), fc.array(part, { maxLength: 2 }))
+    .map(([path, tags]) => [path.join('/'), ...tags].join(':'));
+  fc.assert(
+    fc.property(text, text, (glob, raw) => {
+      const name = parseModelName(raw);
+      if (name !== undefined && globOf([glob], name) !== undefined) assert.ok(canName(glob));
+      // A glob of `library/` means Ollama's own namespace, and no host of that name.
+      if (name?.short === raw && name.host !== 'library') assert.ok(canName(raw), raw);
+    }),
+    { numRuns: 20_000 },
+  );
+  for (const glob of ['library/x/x', 'hf.co/x', 'library/library/x']) assert.ok(!canName(glob), glob);
 });
 
 test('of several globs the first that names a model is told, as it is written, however often a list is asked', () => {

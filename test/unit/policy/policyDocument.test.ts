@@ -76,6 +76,9 @@ test('a glob that could name no model is refused, because a model that it was to
     'hf.co/*',
     'localhost:5000/a/b',
     'A_b-*:Q4',
+    'library/x',
+    'registry.ollama.ai/library/x:7b',
+    'hf.co/bartowski/x:q4',
   ];
   for (const glob of good) assert.equal(problem(glob), undefined, glob);
   const bad = [
@@ -93,6 +96,10 @@ test('a glob that could name no model is refused, because a model that it was to
     'a//b',
   ];
   for (const glob of [...bad, 'x y', 'x'.repeat(257)]) assert.match(problem(glob) ?? '', /must be a model name/, glob);
+  const ofNothing = ['hf.co/bartowski', 'a/b/c/d', 'x:7b:q4', 'x:cloud:latest', 'x:7b-cloud:cloud', '-x', '.x', 'x:.'];
+  for (const glob of [...ofNothing, 'library/library/x', 'registry.ollama.ai/registry.ollama.ai/x']) {
+    assert.match(problem(glob) ?? '', /must name a model: what is left open is a \*/, glob);
+  }
 });
 
 test('an issuer that could let nobody in, or gives roles by no claim, is refused', () => {
