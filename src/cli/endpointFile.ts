@@ -21,7 +21,7 @@ const endpoint = z.strictObject({
 /** What a running guard says of itself to other processes. */
 export type EndpointRecord = Readonly<z.output<typeof endpoint>>;
 
-/** Says where the guard of a data folder listens, for `curl` and `invite`. Information alone: no guard depends on it. */
+/** Says where the guard of a data folder listens, for other commands. Information alone: no guard depends on it. */
 export class EndpointFile {
   readonly #path: string;
   /** Writing and removing wait for one another here. */
@@ -32,14 +32,23 @@ export class EndpointFile {
   }
 
   write(record: Omit<EndpointRecord, 'pid'>): Promise<void> {
-    const text = `${JSON.stringify({ ...record, pid: process.pid })}\n`;
-    return this.#inTurn(() => writeFileAtomic(this.#path, text, { mode: 0o600 }));
+    return this.#inTurn(() => this.#write({ ...record, pid: process.pid }));
   }
 
-  /** Removes what this process wrote; another guard of the folder may have written since. */
-  remove(): Promise<void> {
+  #write(record: EndpointRecord): Promise<void> {
+    return writeFileAtomic(this.#path, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  }
+
+  /**
+   * Removes what this process wrote; another guard of the folder may have written since.
+   *
+   * @param before of a guard that was there before, and gets its place back when it still is.
+   */
+  remove(before: EndpointRecord | undefined): Promise<void> {
     return this.#inTurn(async () => {
-      if ((await this.read())?.pid === process.pid) await rm(this.#path, { force: true });
+      if ((await this.read())?.pid !== process.pid) return;
+      if (before !== undefined && isRunning(before)) await this.#write(before);
+      else await rm(this.#path, { force: true });
     });
   }
 

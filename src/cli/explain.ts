@@ -1,5 +1,5 @@
 import { refusalMessage, refusalStatus } from '../guard/answers.ts';
-import type { User } from '../guard/identity/users.ts';
+import { namesakeOf, type User } from '../guard/identity/users.ts';
 import { explain, type Question } from '../guard/policy/explain.ts';
 import { resolvePolicy } from '../guard/policy/policy.ts';
 import type { PolicyFile } from './policyFile.ts';
@@ -52,5 +52,5 @@ export async function explainAccess(
 /** The user who is asked about; behind a token, one of that name in any letter case, who can bar it. */
 function recordOf(users: readonly User[], { user, role }: Pick<Question, 'user' | 'role'>): User | undefined {
   if (role === undefined) return users.find(({ name }) => name === user);
-  return users.find(({ name }) => name.toLowerCase() === user.toLowerCase());
+  return namesakeOf(users, user);
 }

@@ -61,7 +61,7 @@ export async function invite(
   if (isForThisComputer(endpoint)) {
     terminal.say(
       'The guard listens on this computer alone, and so the link works here alone. ' +
-        'Stop it, start it with --listen 0.0.0.0:11435 --tls auto, and invite again.',
+        `Stop it, start it with --listen 0.0.0.0:${new URL(endpoint.url).port} --tls auto, and invite again.`,
     );
   }
   const qr = renderUnicodeCompact(pageLink({ ...made, addresses: made.addresses.slice(0, maxQrAddresses) }));

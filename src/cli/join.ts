@@ -177,7 +177,9 @@ class Running {
 
 /** `ollama-guard join --list`: id, name and address of each, and where it is reached on this computer. */
 export async function listJoined({ file, terminal }: JoinPorts): Promise<void> {
-  for (const { id, user, addresses, port } of await file.read()) {
+  const all = await file.read();
+  if (all.length === 0) terminal.say('Nothing is joined yet. Join an endpoint: ollama-guard join LINK');
+  for (const { id, user, addresses, port } of all) {
     terminal.out([id, user, addresses[0], `http://127.0.0.1:${port}`].join('\t'));
   }
 }

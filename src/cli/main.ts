@@ -15,6 +15,7 @@ function exitCode(error: unknown): number {
 const nextSteps: Partial<Record<GuardErrorCode, string>> = {
   'user-unknown': 'See: ollama-guard user list',
   'key-unknown': 'See: ollama-guard key list',
+  'joined-unknown': 'See: ollama-guard join --list',
 };
 
 function sentenceOf(error: unknown): string {

@@ -66,5 +66,12 @@ export interface DataOption {
 
 /** `--data`. */
 export function dataOption(): Option {
-  return new Option('--data <folder>', 'where users are kept').env('OLLAMA_GUARD_DATA').default(defaultDataFolder());
+  // Commander takes an empty variable for a value, and an empty path is the current folder.
+  const { OLLAMA_GUARD_DATA: folder } = process.env;
+  return new Option('--data <folder>', 'the data folder, instead of OLLAMA_GUARD_DATA')
+    .default(folder || defaultDataFolder())
+    .argParser((value) => {
+      if (value === '') throw new InvalidArgumentError('It is empty.');
+      return value;
+    });
 }

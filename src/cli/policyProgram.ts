@@ -1,4 +1,6 @@
+import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { systemErrorCode } from '../guard/errors.ts';
 import { openDataFolder } from './dataFolder.ts';
 import { explainAccess } from './explain.ts';
 import { type DataOption, dataOption } from './options.ts';
@@ -7,6 +9,14 @@ import { PolicyFile } from './policyFile.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usageError.ts';
 import { UsersFile } from './usersFile.ts';
+
+/** @throws UsageError for what cannot be read, or is not there. */
+async function demandReadable(file: string): Promise<void> {
+  await readFile(file).catch((error: unknown) => {
+    const code = systemErrorCode(error);
+    throw new UsageError(code === 'ENOENT' ? `There is no ${file}.` : `${file} cannot be read (${code}).`);
+  });
+}
 
 /** Adds `policy` and `explain`. */
 export function addPolicyCommands(program: Command, terminal: Terminal): void {
@@ -18,7 +28,7 @@ export function addPolicyCommands(program: Command, terminal: Terminal): void {
     .action(async (file: string | undefined, { data }: DataOption) => {
       const folder = await openDataFolder(data);
       const policyFile = file === undefined ? PolicyFile.in(folder) : new PolicyFile(file);
-      if (file !== undefined && (await policyFile.read()) === undefined) throw new UsageError(`There is no ${file}.`);
+      if (file !== undefined) await demandReadable(file);
       await policyCheck(terminal, policyFile, await new UsersFile(folder).read());
     });
   policy

@@ -86,8 +86,9 @@ export function createProgram(terminal: Terminal, version: string): Command {
       });
       await keepHmacKey(options, vault);
       const note = (message: string) => terminal.say(formatNote(message, options.logFormat));
-      const other = await endpointFile.read();
-      if (other !== undefined && other.pid !== process.pid && isRunning(other)) {
+      const found = await endpointFile.read();
+      const other = found !== undefined && found.pid !== process.pid && isRunning(found) ? found : undefined;
+      if (other !== undefined) {
         note(
           `Another guard seems to use ${folder}, at ${other.url}. Each counts limits for itself: stop one of them, or give this one a folder of its own with --data.`,
         );
@@ -118,7 +119,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
             done: async () => {
               unwatch();
               unwatchPolicy();
-              await endpointFile.remove();
+              await endpointFile.remove(other);
             },
           };
         },
@@ -137,6 +138,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
       const endpoint = await new EndpointFile(folder).read();
       if (endpoint === undefined)
         terminal.say('No guard is running here. This is the address it has unless told otherwise:');
+      else if (!isRunning(endpoint)) terminal.say('No guard is running here now. This is the address it had:');
       const url = endpoint === undefined ? `http://${defaultListen}` : (reachOf(endpoint)[0]?.url ?? endpoint.url);
       const users = await new UsersFile(folder).read();
       const { command, notes } = curlFor(users, name, { url, trust: endpoint?.trust }, Date.now());

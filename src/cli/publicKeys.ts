@@ -23,7 +23,11 @@ export async function publicKeyAdd({ file, terminal }: UserCommandPorts, name: s
 
 /** `ollama-guard user pubkey NAME --list`. */
 export async function publicKeyList({ file, terminal }: UserCommandPorts, name: string): Promise<void> {
-  for (const { id, label, createdAt } of findUser(await file.read(), name).publicKeys ?? []) {
+  const { publicKeys = [] } = findUser(await file.read(), name);
+  if (publicKeys.length === 0) {
+    terminal.say(`${name} has no public key yet. Add one: ollama-guard user pubkey ${name} FILE`);
+  }
+  for (const { id, label, createdAt } of publicKeys) {
     terminal.out([id, oneLine(label), createdAt].join('\t'));
   }
 }
@@ -38,6 +42,9 @@ export async function publicKeyRemove({ file, terminal }: UserCommandPorts, name
   terminal.say(`Removed public key ${id} of ${name}.`);
 }
 
+/** A file with more lines that are none, and no line that is one, is another file. */
+const maxWrongLines = 3;
+
 /** A key and the line that it stands in, from 1. */
 interface KeyOfLine extends AuthorizedKey {
   readonly line: number;
@@ -51,6 +58,9 @@ export async function publicKeysImport(
 ): Promise<void> {
   await demandRole(policy, role);
   const { entries, problems } = linesOf(await textIn(path, terminal));
+  if (entries.length === 0 && problems.length > maxWrongLines) {
+    throw new UsageError(`${path} holds no public keys: their lines begin with ssh-ed25519.`);
+  }
   let plan: KeyImport<KeyOfLine> = planKeyImport([], []);
   await file.update((users) => {
     plan = planKeyImport(users, entries);

@@ -17,6 +17,8 @@ const host = '127.0.0.1';
  * Takes another port when the usual one is in use: nobody has its address yet.
  */
 export async function tryOut(terminal: Terminal, ollama: string, port: number): Promise<void> {
+  // Before it is asked: an address that is none has a sentence there.
+  parseConfig({ host, port, upstream: ollama });
   const demo = (await upstreamAnswers(ollama, probeTimeoutMs))
     ? undefined
     : await startDemoOllama({ tokensPerSecond: 20 });

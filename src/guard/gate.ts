@@ -133,7 +133,7 @@ export class Gate {
     await this.#admission.idle();
   }
 
-  /** A request's way: entry, identity, policy, forward. Whatever no step says yes to is refused. */
+  /** The first steps of a request's way, up to who it is from; `#admit` takes those that come from somebody. */
   handle(req: IncomingMessage, res: ServerResponse): void {
     const startedAt = performance.now();
     const path = canonicalPath(req.url ?? '');

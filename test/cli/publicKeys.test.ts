@@ -22,7 +22,8 @@ describe('ollama-guard user pubkey', () => {
     const listed = (await run(['pubkey', 'alice', '--list'])).out;
     assert.match(listed, /^[a-z2-9]{10}\talice@\[2Jlaptop\t\S+\n[a-z2-9]{10}\t\t\S+\n$/);
     assert.match((await run(['list'])).out, /^alice\tmember\t0 API keys\t2 public keys\nbob\tmember\t0 API keys\n$/);
-    assert.equal((await run(['pubkey', 'bob', '--list'])).out, '');
+    const none = 'bob has no public key yet. Add one: ollama-guard user pubkey bob FILE\n';
+    assert.deepEqual(await run(['pubkey', 'bob', '--list']), { code: 0, out: '', err: none });
 
     const before = await readFile(join(data, 'users.json'), 'utf8');
     const id = listed.slice(0, 10);
@@ -98,5 +99,8 @@ describe('ollama-guard user pubkeys', () => {
       err: '',
     });
     assert.match((await run(['pubkeys', 'import', join(data, 'nothing')])).err, /cannot be read \(ENOENT\)/);
+    const prose = await run(['pubkeys', 'import', '-'], 'This\nis\na\ntext.\n');
+    const says = 'ollama-guard: - holds no public keys: their lines begin with ssh-ed25519.\n';
+    assert.deepEqual(prose, { code: 2, out: '', err: says });
   });
 });

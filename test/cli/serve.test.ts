@@ -73,6 +73,19 @@ describe('ollama-guard serve', () => {
     await writeFile(join(data, 'policy.json'), '{');
     await until(() => guard.printed.err.includes('The policy stays as it was.'));
     for (const line of guard.printed.err.trim().split('\n')) assert.ok(JSON.parse(line).time, line);
+    // Other commands speak of the one that began last, and of the first again when that has ended.
+    const address = async () => JSON.parse(await readFile(join(data, 'endpoint.json'), 'utf8')).url;
+    assert.notEqual(await address(), url);
+    assert.equal(await other.end('SIGINT'), 0);
+    assert.equal(await address(), url);
+    assert.equal(await guard.end('SIGINT'), 0);
+    await assert.rejects(address(), { code: 'ENOENT' });
+  });
+
+  it('takes an empty data folder for none', async () => {
+    const outcome = await ollamaGuard(['user', 'list', '--data', '']);
+    assert.equal(outcome.code, 2);
+    assert.match(outcome.err, /--data <folder>.* is invalid. It is empty\./);
   });
 
   it('answers as Ollama does, byte for byte, and knows users as another process changes them', async (t) => {
@@ -184,6 +197,12 @@ describe('ollama-guard serve', () => {
 });
 
 describe('ollama-guard try', () => {
+  it('says what an address is', async () => {
+    const outcome = await ollamaGuard(['try', '--upstream', 'foo']);
+    assert.equal(outcome.code, 2);
+    assert.match(outcome.err, /upstream: /);
+  });
+
   it('prints a curl command that answers the model list; without the key it is 401', async (t) => {
     const guard = keepRunning(t, ['try', '--port', '0', '--upstream', 'http://127.0.0.1:1']);
     const command = await guard.line(/^curl .*$/m);

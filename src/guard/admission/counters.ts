@@ -16,7 +16,7 @@ export interface Window {
   readonly isKept: boolean;
 }
 
-/** Every window, in the order in which they are asked. */
+/** Every window, in the order in which they are asked: those of tokens first, which the limiter counts on. */
 export const windows: readonly Window[] = [
   { limit: 'tokensPerMinute', unit: 'tokens', seconds: 60, refusal: 'too-many-tokens', isKept: false },
   { limit: 'tokensPerDay', unit: 'tokens', seconds: 86_400, refusal: 'too-many-tokens', isKept: true },

@@ -50,7 +50,7 @@ export interface FailedLogins {
  */
 export function createFailedLogins(
   limits: FailedLoginLimits = defaultFailedLoginLimits,
-  now: () => number = Date.now,
+  now: () => number = () => performance.now(),
 ): FailedLogins {
   const options = { max: maxRecords, ttl: limits.forgetMs, perf: { now } };
   const addresses = new LRUCache<string, Record>(options);

@@ -225,6 +225,7 @@ export class Slot {
       this.end(0);
       throw error;
     }
+    // Not by `>`: what is no number is too much.
     const full = this.#readings.filter(({ window, used, promised, limit }) => {
       return !(used + (window.unit === 'requests' ? promised : 1) <= limit);
     });

@@ -6,6 +6,7 @@ export interface Caller {
   /** The user's id; of a JSON Web Token's holder what is as unique. */
   readonly id: string;
   readonly name: string;
+  /** Of its API key, or of the public key that it signed with. */
   readonly keyId?: string;
   readonly limits: Limits;
   readonly limitsPerKey: Limits;

@@ -38,7 +38,7 @@ const thisComputer: OwnNames = {
 export function createHostRule(
   allowedHosts: readonly string[],
   own: OwnNames = thisComputer,
-  now: () => number = Date.now,
+  now: () => number = () => performance.now(),
 ): (host: string) => boolean {
   const configured = new Set(allowedHosts.map((name) => name.toLowerCase()));
   let known: { readonly names: ReadonlySet<string>; readonly addresses: BlockList } | undefined;

@@ -95,7 +95,7 @@ export class Authenticator {
   constructor(ports: AuthenticatorPorts) {
     this.#ports = ports;
     this.#now = ports.now ?? Date.now;
-    this.#failedTokens = createFailedLogins(undefined, this.#now);
+    this.#failedTokens = createFailedLogins(undefined, ports.now);
     this.#verified = new LRUCache({ max: maxVerified, ttl: verifiedTtlMs, perf: { now: this.#now } });
   }
 

@@ -114,16 +114,24 @@ export function userNameProblem(name: string): string | undefined {
 
 /** @throws GuardError `user-unknown`. */
 export function findUser(users: readonly User[], name: string): User {
-  const user = users.find((candidate) => candidate.name === name);
-  if (user === undefined) {
-    throw new GuardError('user-unknown', 'There is no user {name}.', { args: { name: JSON.stringify(name) } });
-  }
-  return user;
+  const namesake = namesakeOf(users, name);
+  if (namesake?.name === name) return namesake;
+  const args = { name: JSON.stringify(name) };
+  throw namesake === undefined
+    ? new GuardError('user-unknown', 'There is no user {name}.', { args })
+    : new GuardError('user-unknown', 'There is no user {name}, but one who is written {other}.', {
+        args: { ...args, other: JSON.stringify(namesake.name) },
+      });
 }
 
-/** Whether a name is taken; names that differ in case alone are one name. */
+/** The user of a name, in any letter case: names that differ in that alone are one name. */
+export function namesakeOf(users: readonly User[], name: string): User | undefined {
+  return users.find((user) => user.name.toLowerCase() === name.toLowerCase());
+}
+
+/** Whether a name is taken. */
 export function isTaken(users: readonly User[], name: string): boolean {
-  return users.some((user) => user.name.toLowerCase() === name.toLowerCase());
+  return namesakeOf(users, name) !== undefined;
 }
 
 /** The moment for records; replaced in tests. */
@@ -154,12 +162,9 @@ export function createBarredUser(name: string): User {
 
 /** @throws GuardError `user-exists` (also for names that differ in case alone). */
 export function insertUser(users: readonly User[], user: User): readonly User[] {
-  if (isTaken(users, user.name)) {
-    throw new GuardError('user-exists', 'There is a user {name} already.', {
-      args: { name: JSON.stringify(user.name) },
-    });
-  }
-  return [...users, user];
+  const { name } = namesakeOf(users, user.name) ?? {};
+  if (name === undefined) return [...users, user];
+  throw new GuardError('user-exists', 'There is a user {name} already.', { args: { name: JSON.stringify(name) } });
 }
 
 /** @throws GuardError `user-invalid`, `user-exists`. */

@@ -12,7 +12,7 @@ const permits: Readonly<Record<string, (says: string) => string>> = {
   'clamps.options': (says) => (says === '' ? 'no options' : `these options: ${says.split(' ').join(', ')}`),
 };
 
-/** What whoever asks for too much is told; undefined for a rule that is none of more and less. */
+/** What whoever asks for too much is told; undefined for a rule that bounds nothing. */
 export function clampLimit({ place, says }: Rule): string | undefined {
   return permits[place]?.(says);
 }

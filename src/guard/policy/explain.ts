@@ -1,7 +1,8 @@
 import type { RefusalCode } from '../answers.ts';
 import type { BodyFacts, Value } from '../body/facts.ts';
 import { canonicalPath } from '../entry/target.ts';
-import { type User, whyBarred } from '../identity/users.ts';
+import { namesakeOf, type User, whyBarred } from '../identity/users.ts';
+import { methodsOf } from '../join/pages.ts';
 import { publicAnswer, queueMethods, queuePath } from '../ownPaths.ts';
 import { type Route, routesOf } from '../routes.ts';
 import type { Explanation, Rule, Verdict } from './decision.ts';
@@ -37,8 +38,14 @@ export function explain(policy: Policy, users: readonly User[], question: Questi
   const path = canonicalPath(target);
   if (path === undefined) return refused('bad-target', [{ place: 'path', says: 'not in its plain form' }]);
   if (publicAnswer(method, path) !== undefined) return answered([], method, path, 'everyone');
+  const methods = methodsOf(path)?.split(', ');
+  if (methods !== undefined) {
+    if (methods.includes(method)) return answered([], method, path, 'everyone');
+    return refused('method-not-allowed', [takes(path, methods)]);
+  }
 
-  const record = role === undefined ? users.find((user) => user.name === name) : namesake(users, name);
+  // Behind a token, one of its name can bar it, and lends it nothing.
+  const record = role === undefined ? users.find((user) => user.name === name) : namesakeOf(users, name);
   const asker: Asker | undefined = role === undefined ? record : { name, role };
   if (asker === undefined) return refused('unauthenticated', [{ place: `users.${name}`, says: 'no such user' }]);
   const barred = record && barredBy(record, now);
@@ -84,11 +91,6 @@ const takes = (path: string, methods: readonly string[]): Rule => ({
   place: 'routes',
   says: `${path} takes ${methods.join(', ')}`,
 });
-
-/** A user of the same name in any letter case, who can bar a token and lends it nothing. */
-function namesake(users: readonly User[], name: string): User | undefined {
-  return users.find((user) => user.name.toLowerCase() === name.toLowerCase());
-}
 
 /** Users know themselves as `user`; whoever asks for an explanation has many. */
 const ofUser = (name: string, { place, says }: Rule): Rule => ({

@@ -74,6 +74,12 @@ function parseGlobs(globs: readonly string[]): readonly ModelGlob[] {
   return all;
 }
 
+/** Whether all models that a glob names are surely named by a wider one. */
+export function isWithin(glob: string, wider: string): boolean {
+  const all = wider.replace(/:\*+$/, '').toLowerCase();
+  return !all.includes('?') && (globMatches(all, glob.toLowerCase()) || globMatches(`${all}:*`, glob.toLowerCase()));
+}
+
 /** Whether there can be a model that a glob names; one with wildcards is not looked into. */
 export function canName(glob: string): boolean {
   if (/[*?]/.test(glob)) return true;

@@ -2,7 +2,7 @@ import type { RefusalCode } from '../answers.ts';
 import type { BodyFacts, Value } from '../body/facts.ts';
 import type { ModelNaming, Route } from '../routes.ts';
 import type { Verdict } from './decision.ts';
-import { denyingGlobOf, globOf } from './modelGlob.ts';
+import { denyingGlobOf, globOf, isWithin } from './modelGlob.ts';
 import { type ModelName, parseModelName, parseStoredName } from './modelName.ts';
 import type { Access } from './policy.ts';
 
@@ -190,13 +190,24 @@ function* askAll(
   yield* askBeyond(access, route, facts);
 }
 
-/** Every rule on whichever model a body would name, in the order in which they are asked: a no where none gets by. */
+/**
+ * Every rule on whichever model a body would name, in the order in which they are asked: a no where none gets by. What
+ * wildcards of `deny` leave of those of `allow` is looked into as far as one is in the other as it is written.
+ */
 export function* askAnyModel({ models, cloud, registries, role }: Access, route: Route): Generator<Verdict> {
-  for (const { place, globs } of models.deny) {
-    yield globs.includes('*') ? no('model-not-permitted', place, '*') : yes(place, globs.join(', '));
-  }
-  yield yes(`roles.${role}.cloud`, String(cloud));
   const { place, globs } = models.allow;
+  let left = globs;
+  for (const { place: denied, globs: denying } of models.deny) {
+    const wide = denying.filter((wider) => left.some((glob) => isWithin(glob, wider)));
+    left = left.filter((glob) => !wide.some((wider) => isWithin(glob, wider)));
+    yield globs.length > 0 && left.length === 0
+      ? no('model-not-permitted', denied, wide.join(', '))
+      : yes(denied, denying.join(', '));
+  }
+  const onlyCloud = left.length > 0 && left.every((glob) => /[:-]cloud$/i.test(glob));
+  yield onlyCloud && !cloud
+    ? no('cloud-not-permitted', `roles.${role}.cloud`, 'false')
+    : yes(`roles.${role}.cloud`, String(cloud));
   yield globs.length === 0 ? no('model-not-permitted', place, 'none') : yes(place, globs.join(', '));
   const fetched = namingsOf(route).find(({ fetches }) => fetches);
   if (fetched === undefined || fetched.optional) return;

@@ -130,9 +130,9 @@ const accesses = new WeakMap<Role, WeakMap<Holder | Role, Access>>();
 
 /**
  * What a user may do. Models that the user has of its own take the place of those the role allows; what either denies is
- * denied. Limits of its own take the place of the role's, one by one. A role that the policy does not know may nothing.
+ * denied. Limits of its own take the place of the role's, one by one. A role that the policy does not know may do nothing.
  *
- * @returns the same as before for the same role and user, neither of which ever changes.
+ * @returns the same as before for the same user and a role that is known, neither of which ever changes.
  */
 export function accessOf({ roles }: Policy, user: Holder): Access {
   const { role: name, models, limits } = user;

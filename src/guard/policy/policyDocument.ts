@@ -73,7 +73,13 @@ const clamps = z.strictObject({
   /** The bytes of one blob that is uploaded. */
   uploadBytes: z.exactOptional(count),
   /** The members of `options` that may be there; all of them unless given. */
-  options: z.exactOptional(z.array(z.string().check(z.regex(/^[a-z][a-z0-9_]{0,63}$/, 'must be an option of Ollama')))),
+  options: z.exactOptional(
+    z.array(
+      z
+        .string()
+        .check(z.regex(/^[a-z][a-z0-9_]{0,63}$/, 'must be an option of Ollama in lower case, such as temperature')),
+    ),
+  ),
 });
 
 const registry = z
@@ -219,6 +225,12 @@ export type TokenIssuer = Readonly<z.output<typeof issuer>>;
  * @throws GuardError `policy-invalid`, naming the first place that is wrong and what it must be.
  */
 export function parsePolicy(input: unknown): PolicyDocument {
+  const proto = protoIn(input);
+  if (proto !== undefined) {
+    throw new GuardError('policy-invalid', '{place}: {problem}.', {
+      args: { place: proto.join('.'), problem: 'is not known here' },
+    });
+  }
   const { success, data, error } = policyDocument.safeParse(input, { error: problemOf });
   if (success) return withSensibleTimes(data);
   const [issue] = error.issues;
@@ -226,6 +238,17 @@ export function parsePolicy(input: unknown): PolicyDocument {
   throw new GuardError('policy-invalid', '{place}: {problem}.', {
     args: { place: path?.join('.') || 'policy', problem: issue?.message ?? 'is not valid' },
   });
+}
+
+/** Where a key is `__proto__`, which the schema would leave out without a word. */
+function protoIn(input: unknown): readonly string[] | undefined {
+  if (typeof input !== 'object' || input === null) return undefined;
+  if (Object.hasOwn(input, '__proto__')) return ['__proto__'];
+  for (const [key, value] of Object.entries(input)) {
+    const found = protoIn(value);
+    if (found !== undefined) return [key, ...found];
+  }
+  return undefined;
 }
 
 /** Where one of the two is not written, the role has its own: a pair is wrong or right once the policy is complete. */

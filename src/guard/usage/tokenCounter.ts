@@ -59,8 +59,8 @@ const streamed = /^(application\/x-ndjson|text\/event-stream)\b/;
 const tailBytes = 4_096;
 
 /**
- * So much is read at once, unless somebody asks: a record comes every few milliseconds at best, and code that ran so long
- * ago is slow again.
+ * So much is read at once, unless somebody asks: a record comes every few milliseconds at best, and by then the code that
+ * reads it has left the processor's caches.
  */
 const unreadBytes = 2_048;
 

@@ -39,7 +39,9 @@ test('a glob that was stored before it was refused keeps nobody from being read'
 
 test('names that differ in case alone are one name', () => {
   const users = addUser([], 'Alice', 'member', passwordHash);
+  assert.throws(() => addUser(users, 'aLICE', 'member', passwordHash), /There is a user "Alice" already\./);
   assert.throws(() => addUser(users, 'aLICE', 'member', passwordHash), withCode('user-exists'));
+  assert.throws(() => findUser(users, 'alice'), /There is no user "alice", but one who is written "Alice"\./);
 });
 
 test('a user name is what a header, a shell and a log can carry', () => {

@@ -112,6 +112,9 @@ test('what the guard answers itself is explained as it does', () => {
     ['bob HEAD /_guard/queue', 'yes routes: HEAD /_guard/queue is answered to every user'],
     ['olga DELETE /_guard/queue', 'method-not-allowed routes: /_guard/queue takes GET, HEAD'],
     ['adam GET /_guard/none', 'not-found routes: no /_guard/none'],
+    ['nobody GET /_guard/join', 'yes routes: GET /_guard/join is answered to everyone'],
+    ['nobody POST /_guard/join', 'yes routes: POST /_guard/join is answered to everyone'],
+    ['olga POST /_guard/join.js', 'method-not-allowed routes: /_guard/join.js takes GET, HEAD'],
   ];
   for (const [question, expected] of known) assert.equal(decider(question), expected, question);
   const disabled = changeUser(users, 'vera', { disabled: true });
@@ -238,6 +241,31 @@ test('without a model the rules on models are told', () => {
     'roles.admin.models.allow: *',
     'roles.admin.registries: registry.ollama.ai',
   ]);
+});
+
+test('without a model it is a no where none can be used', () => {
+  const rules: readonly (readonly [allow: string[], deny: string[], decider: string])[] = [
+    [['*'], ['*:*'], 'model-not-permitted roles.r.models.deny: *:*'],
+    [['*'], ['x', '**'], 'model-not-permitted roles.r.models.deny: **'],
+    [['x'], ['X'], 'model-not-permitted roles.r.models.deny: X'],
+    [['x', 'y:7b'], ['x*', 'y'], 'model-not-permitted roles.r.models.deny: x*, y'],
+    [['*:cloud', 'x:7b-cloud'], [], 'cloud-not-permitted roles.r.cloud: false'],
+    [['x'], ['x:7b'], 'yes roles.r.models.allow: x'],
+    [['*'], ['?'], 'yes roles.r.models.allow: *'],
+    [['x*'], ['xy*'], 'yes roles.r.models.allow: x*'],
+    [['x', '*:cloud'], ['y'], 'yes roles.r.models.allow: x, *:cloud'],
+  ];
+  const { users: one } = withPerson([], 'ann', 'r');
+  for (const [allow, deny, expected] of rules) {
+    const asked = { user: 'ann', method: 'POST', path: '/api/chat', now };
+    const {
+      allowed,
+      refusal,
+      rules: told,
+    } = explain(resolvePolicy({ roles: { r: { models: { allow, deny } } } }), one, asked);
+    const { place, says } = told.at(-1) ?? { place: '', says: '' };
+    assert.equal(`${allowed ? 'yes' : refusal} ${place}: ${says}`, expected);
+  }
 });
 
 test('an explanation says what the guard decides, for anybody, any route and any model', () => {

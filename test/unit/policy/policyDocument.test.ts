@@ -63,6 +63,16 @@ test('a time that is a number is refused with an example of one that is none', (
   assert.equal(problemOf({ queue: { maxWait: '5' } })?.says, 'queue.maxWait: must be a time such as 30s, 5m or 1h.');
 });
 
+test('a name that JavaScript takes for another thing is refused, and not left out', () => {
+  for (const [text, place] of [
+    ['{"__proto__":{}}', '__proto__'],
+    ['{"roles":{"__proto__":{"can":[]}}}', 'roles.__proto__'],
+    ['{"roles":{"a":{"models":{"__proto__":1}}}}', 'roles.a.models.__proto__'],
+  ] as const) {
+    assert.equal(problemOf(JSON.parse(text))?.says, `${place}: is not known here.`);
+  }
+});
+
 test('a glob that could name no model is refused, because a model that it was to deny would be allowed', () => {
   const problem = (glob: string) => problemOf({ roles: { member: { models: { deny: [glob] } } } })?.says;
   const good = [
