@@ -4,7 +4,7 @@ import writeFileAtomic from 'write-file-atomic';
 import * as z from 'zod/mini';
 import { GuardError, systemErrorCode } from '../guard/errors.ts';
 import { dataUnavailable } from './dataFolder.ts';
-import { followFile } from './followFile.ts';
+import { type Following, followFile } from './followFile.ts';
 
 const version = 1;
 
@@ -82,12 +82,8 @@ export class DataFile<Entry> {
     }
   }
 
-  /**
-   * Tells of changes that any process makes, within a second.
-   *
-   * @returns ends the watch.
-   */
-  watch(onChange: (entries: readonly Entry[]) => void, onProblem: (error: unknown) => void): () => void {
+  /** Tells of changes that any process makes, one after the other, within a second. */
+  watch(onChange: (entries: readonly Entry[]) => void, onProblem: (error: unknown) => void): Following {
     const look = async () => {
       if ((await this.#readText()) !== this.#seen) onChange(await this.read());
     };

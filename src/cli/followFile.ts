@@ -6,14 +6,20 @@ const pollMs = 500;
 /** A change is known to the guard that runs after this long, in milliseconds. */
 export const seenAfterMs = 2 * pollMs;
 
+/** A file that is followed. */
+export interface Following {
+  /** Looks now; resolves when that is done. */
+  look(): Promise<void>;
+  end(): void;
+}
+
 /**
  * Looks at a file now and whenever it has changed, one look after the other; and again and again while that fails, since
  * nobody tells of a change a second time.
  *
  * @param onProblem gets what a look threw, once for each new message.
- * @returns ends it.
  */
-export function followFile(path: string, look: () => Promise<void>, onProblem: (error: unknown) => void): () => void {
+export function followFile(path: string, look: () => Promise<void>, onProblem: (error: unknown) => void): Following {
   let last = Promise.resolve();
   let again: NodeJS.Timeout | undefined;
   let told: string | undefined;
@@ -39,9 +45,15 @@ export function followFile(path: string, look: () => Promise<void>, onProblem: (
   // What changed before this began would go unseen, and it begins when it has looked for the first time itself.
   changed();
   again = setTimeout(changed, pollMs).unref();
-  return () => {
-    isOver = true;
-    clearTimeout(again);
-    unwatchFile(path, changed);
+  return {
+    look: () => {
+      changed();
+      return last;
+    },
+    end: () => {
+      isOver = true;
+      clearTimeout(again);
+      unwatchFile(path, changed);
+    },
   };
 }

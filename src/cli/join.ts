@@ -7,6 +7,7 @@ import { inEnglish } from '../guard/message.ts';
 import { parseInviteLink } from '../guard/share/inviteLink.ts';
 import { shells } from '../guard/share/shell.ts';
 import { ConnectorHost } from '../threads/connectorHost.ts';
+import type { Following } from './followFile.ts';
 import type { JoinedFile } from './joinedFile.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usageError.ts';
@@ -60,7 +61,7 @@ class Running {
   readonly #host: ConnectorHost;
   readonly #onAllLeft: () => void;
   readonly #open = new Map<string, Joined>();
-  #unwatch: () => void = () => {};
+  #watch: Following | undefined;
 
   constructor({ file, terminal }: JoinPorts, host: ConnectorHost, onAllLeft: () => void) {
     this.#file = file;
@@ -75,14 +76,14 @@ class Running {
     const stored = await this.#file.read();
     if (link === undefined) await this.#reopen(stored, port);
     else await this.#join(link, port, stored, signal);
-    this.#unwatch = this.#file.watch(
+    this.#watch = this.#file.watch(
       (entries) => void this.#follow(entries),
       (error) => this.#terminal.say(wordsOf(error)),
     );
   }
 
   close(): void {
-    this.#unwatch();
+    this.#watch?.end();
   }
 
   /** Says how a connector gets on, when that changed. */

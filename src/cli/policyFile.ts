@@ -50,7 +50,7 @@ export class PolicyFile {
       const policy = await this.read();
       if (this.#seen !== before) onChange(policy);
     };
-    return followFile(this.path, look, onProblem);
+    return followFile(this.path, look, onProblem).end;
   }
 
   async #readText(): Promise<string | undefined> {

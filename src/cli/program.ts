@@ -1,17 +1,12 @@
 import { Command, Option } from 'commander';
-import { MiB, parseConfig } from '../guard/config.ts';
-import { applyEdit } from '../guard/identity/userEdit.ts';
-import { trustOf } from '../guard/share/trust.ts';
-import type { Endpoint } from '../guard/state.ts';
 import { printAuthority } from './ca.ts';
 import { curlFor } from './curl.ts';
-import { dataUnavailable, openDataFolder } from './dataFolder.ts';
+import { openDataFolder } from './dataFolder.ts';
 import { EndpointFile, isRunning } from './endpointFile.ts';
 import { invite } from './invite.ts';
 import { inviteList, inviteRevoke } from './invites.ts';
 import { join, leave, listJoined } from './join.ts';
 import { JoinedFile } from './joinedFile.ts';
-import { formatNote, type LogFormat } from './log.ts';
 import {
   collect,
   type DataOption,
@@ -22,13 +17,13 @@ import {
   parsePort,
   parsePositive,
 } from './options.ts';
-import { followPolicy, PolicyFile } from './policyFile.ts';
+import { PolicyFile } from './policyFile.ts';
 import { addPolicyCommands } from './policyProgram.ts';
-import { announcementOf, certifiedNames, reachOf } from './reach.ts';
+import { reachOf } from './reach.ts';
 import { demandRole } from './roles.ts';
-import { serve } from './serve.ts';
+import { type ServeFlags, serveStored } from './serveStored.ts';
 import type { Terminal } from './terminal.ts';
-import { addTlsFlags, keepHmacKey, type TlsFlags, tlsConfigOf } from './tlsFlags.ts';
+import { addTlsFlags } from './tlsFlags.ts';
 import { tryOut } from './tryOut.ts';
 import { UsageError } from './usageError.ts';
 import { addUserCommands } from './userProgram.ts';
@@ -69,62 +64,7 @@ export function createProgram(terminal: Terminal, version: string): Command {
     )
     .addOption(new Option('--max-body <MiB>', 'largest request body in MiB').default(64).argParser(parsePositive))
     .addOption(new Option('--log-format <format>').choices(['pretty', 'json']).default('pretty'))
-    .action(async (options: ServeFlags) => {
-      const folder = await openDataFolder(options.data);
-      const file = new UsersFile(folder);
-      const endpointFile = new EndpointFile(folder);
-      const vault = createVaultFiles(folder);
-      const policyFile = PolicyFile.in(folder);
-      const config = parseConfig({
-        ...options.listen,
-        upstream: options.upstream,
-        policy: (await policyFile.read()) ?? {},
-        allowedHosts: options.allowHost,
-        allowedOrigins: options.allowOrigin,
-        maxBodyBytes: options.maxBody * MiB,
-        tls: tlsConfigOf(options),
-      });
-      await keepHmacKey(options, vault);
-      const note = (message: string) => terminal.say(formatNote(message, options.logFormat));
-      const found = await endpointFile.read();
-      const other = found !== undefined && found.pid !== process.pid && isRunning(found) ? found : undefined;
-      if (other !== undefined) {
-        note(
-          `Another guard seems to use ${folder}, at ${other.url}. Each counts limits for itself: stop one of them, or give this one a folder of its own with --data.`,
-        );
-      }
-      const record = ({ url, tls }: Endpoint) =>
-        endpointFile
-          .write({ url, ...certifiedNames(config), trust: trustOf(tls) })
-          .catch((error: unknown) => terminal.say(dataUnavailable(folder, error).message));
-      await serve({
-        config,
-        users: await file.read(),
-        logFormat: options.logFormat,
-        terminal,
-        vault,
-        dataFolder: folder,
-        redeemInvite: (inviteId, key) =>
-          file.update((users) => applyEdit(users, { kind: 'redeem-invite', inviteId, key })),
-        onListening: async (endpoint, guard) => {
-          await record(endpoint);
-          const unwatch = file.watch(guard.setUsers, (error) =>
-            note(`${(error as Error).message} The users stay as they were.`),
-          );
-          const unwatchPolicy = followPolicy(policyFile, guard.setPolicy, note);
-          terminal.out(`listening on ${endpoint.url}`);
-          for (const line of announcementOf(endpoint, config)) terminal.say(line);
-          return {
-            onTls: (changed) => void record(changed),
-            done: async () => {
-              unwatch();
-              unwatchPolicy();
-              await endpointFile.remove(other);
-            },
-          };
-        },
-      });
-    });
+    .action((flags: ServeFlags) => serveStored(terminal, flags));
 
   addUserCommands(program, terminal);
   addPolicyCommands(program, terminal);
@@ -234,15 +174,6 @@ interface InviteFlags extends DataOption {
   readonly expires?: number;
   readonly list?: true;
   readonly revoke?: string;
-}
-
-interface ServeFlags extends DataOption, TlsFlags {
-  readonly listen: Listen;
-  readonly upstream: string;
-  readonly allowHost: readonly string[];
-  readonly allowOrigin: readonly string[];
-  readonly maxBody: number;
-  readonly logFormat: LogFormat;
 }
 
 function allowHostOption(description: string): Option {

@@ -33,8 +33,8 @@ export interface ServeOptions {
   readonly vault: Vault;
   /** Where what was used of a day's tokens is kept; nowhere unless given. */
   readonly dataFolder?: string;
-  /** Exchanges an invite for an API key in what is stored, and gives the users that come of it. */
-  readonly redeemInvite: (inviteId: string, key: ApiKeyRecord) => Promise<readonly User[]>;
+  /** Exchanges an invite for an API key in what is stored; the guard knows of it when this is over. */
+  readonly redeemInvite: (inviteId: string, key: ApiKeyRecord) => Promise<void>;
   /** Called once the guard listens; what it returns is called when the guard has stopped. */
   readonly onListening: (
     endpoint: Endpoint,
@@ -80,7 +80,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     {
       vault,
       ...(dataFolder !== undefined && { dataFolder }),
-      redeemInvite: async (inviteId, key) => host.setUsers(await redeemInvite(inviteId, key)),
+      redeemInvite,
     },
   );
   const over = new AbortController();

@@ -35,7 +35,7 @@ export async function tryOut(terminal: Terminal, ollama: string, port: number): 
       logFormat: 'pretty',
       terminal,
       vault: createMemoryVault(),
-      redeemInvite: async () => users,
+      redeemInvite: async () => {},
       onListening: async ({ url }) => {
         terminal.out(`listening on ${url}`);
         terminal.say('Paste this into another shell; without the key it answers 401:');

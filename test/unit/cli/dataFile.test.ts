@@ -14,14 +14,14 @@ test('a change by another process is told of although one of our own failed befo
   const told: string[][] = [];
   const isTold = Promise.withResolvers<void>();
   await ours.read();
-  const end = ours.watch(
+  const watch = ours.watch(
     (users) => {
       told.push(users.map(({ name }) => name));
       isTold.resolve();
     },
     (error) => isTold.reject(error),
   );
-  t.after(end);
+  t.after(() => watch.end());
   // The watch has looked once by then.
   await new Promise((resolve) => setTimeout(resolve, 50));
   await others.update(() => [userOf('bob', 2)]);
