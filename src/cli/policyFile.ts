@@ -59,7 +59,10 @@ export class PolicyFile {
     } catch (error) {
       // A link whose target is away is not a policy that was taken back: nobody gets more than before for it.
       if (systemErrorCode(error) === 'ENOENT' && !(await isLink(this.path))) return undefined;
-      throw dataUnavailable(this.path, error);
+      // The link may have been made since.
+      return await readFile(this.path, 'utf8').catch((again: unknown) => {
+        throw dataUnavailable(this.path, again);
+      });
     }
   }
 }
