@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { type Joined, type Link, portsBeside } from '../connector/joined.ts';
 import { isLoopback } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
@@ -9,6 +8,7 @@ import { shells } from '../guard/share/shell.ts';
 import { ConnectorHost } from '../threads/connectorHost.ts';
 import type { Following } from './followFile.ts';
 import type { JoinedFile } from './joinedFile.ts';
+import { untilSignalled } from './signals.ts';
 import type { Terminal } from './terminal.ts';
 import { UsageError } from './usageError.ts';
 
@@ -36,8 +36,7 @@ export async function join(ports: JoinPorts, request: JoinRequest): Promise<void
   const { signal } = over;
   const end = Promise.withResolvers<void>();
   end.promise.catch(() => undefined);
-  const signalled = Promise.race([once(process, 'SIGINT', { signal }), once(process, 'SIGTERM', { signal })]);
-  signalled.then(
+  untilSignalled(signal).then(
     () => end.resolve(),
     () => undefined,
   );

@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import type { GuardConfig } from '../guard/config.ts';
 import { GuardError } from '../guard/errors.ts';
@@ -11,6 +10,7 @@ import type { EndpointTls } from '../guard/tls/certificate.ts';
 import type { Vault } from '../guard/tls/vault.ts';
 import { GuardHost } from '../threads/guardHost.ts';
 import { formatEvent, type LogFormat } from './log.ts';
+import { untilSignalled } from './signals.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Streams under way get this long when the guard is told to stop, in milliseconds. */
@@ -84,9 +84,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     },
   );
   const over = new AbortController();
-  const { signal } = over;
-  const signalled = Promise.race([once(process, 'SIGINT', { signal }), once(process, 'SIGTERM', { signal })]);
-  signalled.catch(() => undefined);
+  const signalled = untilSignalled(over.signal);
   try {
     const state = await Promise.race([host.start(config, users), signalled.then(() => undefined)]);
     if (state === undefined) return;
